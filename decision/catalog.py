@@ -1,0 +1,167 @@
+"""The catalog as a value: codes, consent types, wordings, matrix, acquisition rules.
+
+What lives here: the parsed, faultless catalog and look-ups in it. Reading and faulting a document
+is in `catalog_document`, what earlier publications forbid in `catalog_history`, the choice of a
+matrix row in `matrix`.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import Final, NamedTuple, TypeAlias
+from zoneinfo import ZoneInfo
+
+from decision.instants import Instant
+from decision.matrix import Matrix, MatrixRow
+from decision.scopes import Scope
+from decision.selectors import Selector
+from decision.terms import Term
+
+LocalisedText: TypeAlias = tuple[tuple[str, str], ...]
+"""A text by language, sorted by language; the language of a plain string is empty."""
+
+
+class Interval(NamedTuple):
+    """A half-open interval `[start, end)`."""
+
+    start: Instant
+    end: Instant
+
+    def holds_at(self, at: Instant) -> bool:
+        """Tell whether `at` lies inside."""
+        return self.start <= at < self.end
+
+
+class Effect(Enum):
+    """What a value of a consent type does."""
+
+    GRANTS = "grants"
+    REFUSES = "refuses"
+    NOTES = "notes"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A code of one of the catalog's lists. A retired one keeps its meaning."""
+
+    code: str
+    name: LocalisedText
+    retired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Partner(Code):
+    """Another company, and the interval in which sharing with it is suspended, if any."""
+
+    suspension: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Value(Code):
+    """A value of a consent type, with its effect."""
+
+    effect: Effect = Effect.NOTES
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentType(Code):
+    """A consent type, its values by code, and whether only the latest consent of it counts."""
+
+    values: Mapping[str, Value] = None  # type: ignore[assignment]  # always given; follows defaults
+    latest_counts: bool = False
+    reference_text: LocalisedText = ()
+
+
+DEFAULT_VALUES: Final[Mapping[str, Value]] = {
+    "granted": Value("granted", (("", "granted"),), effect=Effect.GRANTS),
+    "refused": Value("refused", (("", "refused"),), effect=Effect.REFUSES),
+}
+"""The values of a consent type that lists none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """One version of a consent type's text, when it was in force, its term and its scopes."""
+
+    consent_type: str
+    version: int
+    text: LocalisedText
+    in_force: Interval
+    term_text: str
+    term: Term
+    scopes: tuple[Scope, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionRule:
+    """What is restricted, and for how long, for customers who came through a partner."""
+
+    partner: str
+    selector: Selector
+    term_text: str
+    term: Term
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A whole catalog, without faults."""
+
+    zone: ZoneInfo
+    purposes: Mapping[str, Code]
+    channels: Mapping[str, Code]
+    partners: Mapping[str, Partner]
+    datasets: Mapping[str, Code]
+    consent_types: Mapping[str, ConsentType]
+    wordings: Sequence[Wording]
+    matrix_rows: Sequence[MatrixRow]
+    acquisition_rules: Sequence[AcquisitionRule]
+
+    @cached_property
+    def matrix(self) -> Matrix:
+        """The product-consent matrix, ready to be matched."""
+        return Matrix(self.matrix_rows)
+
+    @cached_property
+    def _wordings_by_type(self) -> Mapping[str, list[Wording]]:
+        by_type: dict[str, list[Wording]] = {}
+        for wording in sorted(self.wordings, key=lambda wording: wording.in_force.start):
+            by_type.setdefault(wording.consent_type, []).append(wording)
+        return by_type
+
+    @cached_property
+    def _wordings_by_version(self) -> Mapping[tuple[str, int], Wording]:
+        return {(wording.consent_type, wording.version): wording for wording in self.wordings}
+
+    def wording(self, consent_type: str, version: int) -> Wording | None:
+        """Give one wording of a type, whether in force or not."""
+        return self._wordings_by_version.get((consent_type, version))
+
+    def wording_in_force(self, consent_type: str, at: Instant) -> Wording | None:
+        """Give the wording of a type in force at an instant."""
+        wordings = self._wordings_by_type.get(consent_type, [])
+        index = bisect_right(wordings, at, key=lambda wording: wording.in_force.start)
+        if index and wordings[index - 1].in_force.holds_at(at):
+            return wordings[index - 1]
+        return None
+
+    @cached_property
+    def _rules_by_partner(self) -> Mapping[str, list[AcquisitionRule]]:
+        by_partner: dict[str, list[AcquisitionRule]] = {}
+        for rule in self.acquisition_rules:
+            by_partner.setdefault(rule.partner, []).append(rule)
+        return by_partner
+
+    def acquisition_rules_of(self, partner: str) -> Sequence[AcquisitionRule]:
+        """Give the acquisition rules of one partner."""
+        return self._rules_by_partner.get(partner, ())
+
+    def suspension_of(self, scope: Scope) -> Interval | None:
+        """Give the interval in which the partner of a share is suspended, if there is one."""
+        partner = self.partners.get(scope.partner) if scope.partner else None
+        return partner.suspension if partner is not None else None
+
+
+EMPTY_CATALOG: Final = Catalog(ZoneInfo("UTC"), {}, {}, {}, {}, {}, (), (), ())
+"""What is known before the first publication."""

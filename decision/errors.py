@@ -1,0 +1,122 @@
+"""The one exception tree of maywe. A class's docstring is the start of its message.
+
+Messages here are written for the caller: they never contain a driver's text. What gRPC status each
+becomes is decided in one place of `service`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFault:
+    """One field that is wrong: its name, what is wrong, and what would be right."""
+
+    field: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}"
+
+
+class FaultKind(Enum):
+    """Whether a document is faulty in itself or at odds with what is published or recorded."""
+
+    INVALID = "INVALID"
+    CONFLICT = "CONFLICT"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFault:
+    """One fault of a catalog document: where, what is wrong, what would be right."""
+
+    path: str
+    problem: str
+    remedy: str
+    kind: FaultKind = FaultKind.INVALID
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}; {self.remedy}"
+
+
+class ErrorCode(Enum):
+    """What went wrong, finer than the class of the error; documented in `maywe/v1/errors.proto`."""
+
+    FIELD_INVALID = "FIELD_INVALID"
+    CATALOG_INVALID = "CATALOG_INVALID"
+    STREAM_OUT_OF_ORDER = "STREAM_OUT_OF_ORDER"
+    EVENT_ID_TAKEN = "EVENT_ID_TAKEN"
+    PUBLICATION_ID_TAKEN = "PUBLICATION_ID_TAKEN"
+    EVENT_NOT_FOUND = "EVENT_NOT_FOUND"
+    PUBLICATION_NOT_FOUND = "PUBLICATION_NOT_FOUND"
+    ALREADY_MERGED = "ALREADY_MERGED"
+    MERGE_CIRCLE = "MERGE_CIRCLE"
+    NOT_MERGED = "NOT_MERGED"
+    NOT_VOIDABLE = "NOT_VOIDABLE"
+    ALREADY_VOID = "ALREADY_VOID"
+    CATALOG_CONFLICT = "CATALOG_CONFLICT"
+    CURSOR_TOO_OLD = "CURSOR_TOO_OLD"
+    PUBLICATION_OUTDATED = "PUBLICATION_OUTDATED"
+    IMPORT_IN_PROGRESS = "IMPORT_IN_PROGRESS"
+    OVERLOADED = "OVERLOADED"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+
+
+class MayweError(Exception):
+    """maywe could not do what was asked."""
+
+    def __init__(self, message: str, code: ErrorCode) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class InvalidArgumentError(MayweError):
+    """The request is wrong in itself."""
+
+    def __init__(self, *faults: FieldFault) -> None:
+        super().__init__("; ".join(str(fault) for fault in faults), ErrorCode.FIELD_INVALID)
+        self.faults = faults
+
+
+class AlreadyExistsError(MayweError):
+    """The id is taken by something with other content."""
+
+
+class NotFoundError(MayweError):
+    """What the request names does not exist."""
+
+
+class PreconditionError(MayweError):
+    """The request does not fit what is recorded."""
+
+
+class AbortedError(MayweError):
+    """Somebody else did something in between: look again, then repeat."""
+
+
+class PublicationRefusedError(MayweError):
+    """The catalog document is refused as a whole; every fault is listed."""
+
+    def __init__(self, faults: Sequence[DocumentFault]) -> None:
+        self.faults = tuple(faults)
+        # Being faulty in itself outranks being at odds with what is recorded.
+        self.is_invalid = any(fault.kind is FaultKind.INVALID for fault in faults)
+        super().__init__(
+            "; ".join(str(fault) for fault in faults),
+            ErrorCode.CATALOG_INVALID if self.is_invalid else ErrorCode.CATALOG_CONFLICT,
+        )
+
+
+class UnavailableError(MayweError):
+    """A part that is needed does not answer; trying again later may help."""
+
+    def __init__(self, message: str, code: ErrorCode = ErrorCode.STORE_UNAVAILABLE) -> None:
+        super().__init__(message, code)
+
+
+class OverloadedError(MayweError):
+    """More was asked at once than a stated limit admits; trying again later helps."""
+
+    def __init__(self, message: str, code: ErrorCode = ErrorCode.OVERLOADED) -> None:
+        super().__init__(message, code)

@@ -1,0 +1,158 @@
+"""Permission timelines: for each scope, which intervals have which answer as far as grants go.
+
+What lives here: the compact value that is kept ready for questions, and its making out of folded
+grants. Cached records hold exactly this. Restrictions stay beside the grants' segments and
+suspensions stay in the catalog: `answer` puts the three together.
+"""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from decision.grants import Ending, FoldedTimeline, Grant
+from decision.instants import BEGINNING, FOREVER, Instant
+from decision.products import Product
+from decision.reasons import STRENGTH_BY_CAUSE, Reason
+from decision.scopes import Scope
+from decision.selectors import Selector
+
+NO_BASIS = -1
+
+
+class Basis(NamedTuple):
+    """The grant that an ALLOW rests on; `ends_at` is when the asked scope of it ends."""
+
+    event_id: str
+    consent_type: str
+    wording_version: int
+    product: Product | None
+    obtained_at: Instant
+    ends_at: Instant
+    matrix_row_id: str = ""
+
+
+class Segment(NamedTuple):
+    """The answer of the grants during `[start, end)`; `basis` counts in the timeline's bases."""
+
+    start: Instant
+    end: Instant
+    reason: Reason
+    basis: int = NO_BASIS
+
+
+class RestrictedInterval(NamedTuple):
+    """What is denied during `[start, end)`, never empty."""
+
+    selector: Selector
+    start: Instant
+    end: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionTimeline:
+    """A person's permissions over all time, under one catalog, but for suspensions.
+
+    `segments` are in order and do not overlap; where none holds, no grant has anything to say.
+    """
+
+    is_known: bool
+    segments: Mapping[Scope, Sequence[Segment]]
+    restrictions: Sequence[RestrictedInterval]
+    bases: Sequence[Basis]
+
+
+NOBODY = PermissionTimeline(is_known=False, segments={}, restrictions=(), bases=())
+"""The timeline of a customer whom nothing names."""
+
+
+def permission_timeline(folded: FoldedTimeline) -> PermissionTimeline:
+    """Turn folded grants into segments by scope (`semantics.md`, answer steps 4 and 5)."""
+    grants_by_scope: dict[Scope, list[tuple[Grant, Ending]]] = {}
+    for grant in folded.grants:
+        for scope, ending in grant.endings.items():
+            grants_by_scope.setdefault(scope, []).append((grant, ending))
+    bases = _Bases()
+    segments = {scope: _sweep(covering, bases) for scope, covering in grants_by_scope.items()}
+    return PermissionTimeline(
+        is_known=folded.is_known,
+        segments={scope: found for scope, found in segments.items() if found},
+        restrictions=tuple(
+            RestrictedInterval(restriction.selector, restriction.start, restriction.end)
+            for restriction in folded.restrictions
+            if restriction.start < restriction.end
+        ),
+        bases=tuple(bases.numbers),
+    )
+
+
+class _Bases:
+    """Numbers the distinct bases in the order in which they are met."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Basis, int] = {}
+
+    def number(self, grant: Grant, ends_at: Instant) -> int:
+        basis = Basis(
+            grant.event_id,
+            grant.consent_type,
+            grant.wording_version,
+            grant.product,
+            grant.obtained_at,
+            ends_at,
+            grant.matrix_row_id,
+        )
+        return self.numbers.setdefault(basis, len(self.numbers))
+
+
+class _Preference(NamedTuple):
+    """Of the grants that hold, the one that sorts first is the basis (`semantics.md`, basis)."""
+
+    ends_at_negated: Instant
+    obtained_at_negated: Instant
+    event_id: str
+    consent_type: str
+
+
+def _sweep(covering: list[tuple[Grant, Ending]], bases: _Bases) -> list[Segment]:
+    """Walk over the instants at which grants of one scope begin and end.
+
+    Of the grants obtained so far a heap keeps the preferred one on top: it is the one that ends
+    last, so when it no longer holds none does, and nothing need ever be removed.
+    """
+    covering.sort(key=lambda pair: pair[0].obtained_at)
+    instants = {grant.obtained_at for grant, _ in covering}
+    instants.update(ending.at for _, ending in covering if ending.at < FOREVER)
+    boundaries = [*sorted(instants), FOREVER]
+    segments: list[Segment] = []
+    if any(grant.obtained_at < ending.at for grant, ending in covering):
+        segments.append(Segment(BEGINNING, boundaries[0], Reason.CONSENT_NOT_YET_VALID))
+    obtained: list[tuple[_Preference, int]] = []
+    strongest_end = (BEGINNING, 0, Reason.NO_CONSENT)
+    next_grant = 0
+    for start, end in zip(boundaries, boundaries[1:], strict=False):
+        while next_grant < len(covering) and covering[next_grant][0].obtained_at == start:
+            grant, ending = covering[next_grant]
+            preference = _Preference(
+                -ending.at, -grant.obtained_at, grant.event_id, grant.consent_type
+            )
+            heapq.heappush(obtained, (preference, next_grant))
+            strongest_end = max(
+                strongest_end, (ending.at, STRENGTH_BY_CAUSE[ending.cause], ending.cause)
+            )
+            next_grant += 1
+        grant, ending = covering[obtained[0][1]]
+        if start < ending.at:
+            segment = Segment(start, end, Reason.ALLOWED, bases.number(grant, ending.at))
+        else:
+            segment = Segment(start, end, strongest_end[2])
+        _append(segments, segment)
+    return segments
+
+
+def _append(segments: list[Segment], segment: Segment) -> None:
+    """Append a segment, or lengthen the last one where the answer is the same."""
+    if segments and segments[-1][2:] == segment[2:]:
+        segments[-1] = segments[-1]._replace(end=segment.end)
+    else:
+        segments.append(segment)

@@ -1,0 +1,238 @@
+"""Reading a file of history: one row per record, in order, from any position.
+
+What lives here: opening the file, its header, JSON Lines, and `read`. Nothing is dropped: every
+line of the file is part of exactly one row. Sending the events is not done here.
+"""
+
+import codecs
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NoReturn
+from zoneinfo import ZoneInfo
+
+from service.importing.conversion import EventBuilder, Lookup, RecordFaultError
+from service.importing.errors import ColumnsMissingError, FileUnreadableError
+from service.importing.mapping import FileFormat, FileMapping
+from service.importing.records import CsvRecords, LineReader, Record, line_records
+from service.importing.rows import START, EventRow, Position, Reject, Row, SkipCause, Skipped
+
+_UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read(
+    path: Path, mapping: FileMapping, zone: ZoneInfo, start_position: Position = START
+) -> Iterator[Row]:
+    """Read a file from a position on.
+
+    `zone` is the company zone, in which dates without an offset are read unless the mapping names
+    another (`semantics.md`, Time). The rows come in the order of the file, and their line counts
+    add up to its lines; `next_position` of a row is where to go on after it.
+
+    Raises, before the first row: FileUnreadableError when the file can not be opened, is not in
+    the mapping's encoding as a whole, has no header, or is shorter than the start position;
+    ColumnsMissingError when its header lacks columns.
+    """
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise FileUnreadableError(path, error.strerror or "can not be opened") from error
+    try:
+        rows = _rows_of(path, stream, mapping, zone, start_position)
+    except BaseException:
+        stream.close()
+        raise
+    return _closing(stream, path, rows)
+
+
+def position_of_line(path: Path, mapping: FileMapping, line_number: int) -> Position:
+    """Give the position of the first record that begins at a line or after it.
+
+    For whoever knows only the number of the line to go on from, such as an import that the writer
+    resumes; the line may lie within a record that spans several. Raises as `read` does.
+    """
+    position = START
+    for row in read(path, mapping, ZoneInfo("UTC")):
+        if row.line_number >= line_number:
+            break
+        position = row.next_position
+    return position
+
+
+def content_digest(path: Path) -> str:
+    """Give the SHA-256 of a file in hex: going on at a position makes sense in the same file only.
+
+    Raises FileUnreadableError.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise FileUnreadableError(path, error.strerror or "can not be read") from error
+
+
+def _closing(stream: BinaryIO, path: Path, rows: Iterator[Row]) -> Iterator[Row]:
+    with stream:
+        try:
+            yield from rows
+        except OSError as error:
+            raise FileUnreadableError(path, error.strerror or "can not be read") from error
+
+
+def _rows_of(
+    path: Path, stream: BinaryIO, mapping: FileMapping, zone: ZoneInfo, start: Position
+) -> Iterator[Row]:
+    _check_start(path, stream, mapping, start)
+    builder = EventBuilder(mapping, zone)
+    if mapping.format is FileFormat.JSONL:
+        stream.seek(start.byte_offset)
+        lines = LineReader(stream, mapping.encoding, start)
+        return (_row(record, builder, _json_lookup) for record in line_records(lines))
+    return _csv_rows(path, stream, mapping, builder, start)
+
+
+def _check_start(path: Path, stream: BinaryIO, mapping: FileMapping, start: Position) -> None:
+    mark = stream.read(len(codecs.BOM_UTF8))
+    if mark.startswith(_UTF16_MARKS):
+        raise FileUnreadableError(path, "is UTF-16; save it as UTF-8")
+    if mark == codecs.BOM_UTF8 and mapping.encoding != "utf-8":
+        raise FileUnreadableError(
+            path, f"begins as UTF-8 does, but the mapping says {mapping.encoding}"
+        )
+    size = stream.seek(0, 2)
+    if start.byte_offset > size:
+        raise FileUnreadableError(
+            path, f"has {size} bytes, fewer than were read before: it is not the same file"
+        )
+    stream.seek(0)
+
+
+def _csv_rows(
+    path: Path, stream: BinaryIO, mapping: FileMapping, builder: EventBuilder, start: Position
+) -> Iterator[Row]:
+    lines = LineReader(stream, mapping.encoding, START)
+    preamble: list[Row] = []
+    header: Record | None = None
+    for record in CsvRecords(lines, mapping.delimiter, mapping.quote, cell_count=0):
+        if record.problem:
+            raise FileUnreadableError(
+                path, f"the header in line {record.line_number} is bad: {record.problem}"
+            )
+        preamble.append(_skipped(record, SkipCause.BLANK if record.is_blank else SkipCause.HEADER))
+        if not record.is_blank:
+            header = record
+            break
+    if header is None:
+        raise FileUnreadableError(path, "has no header line")
+    columns = _columns(path, mapping, header)
+    if header.next_position <= start:
+        stream.seek(start.byte_offset)
+        lines = LineReader(stream, mapping.encoding, start)
+        preamble = []
+    preamble = [row for row in preamble if row.line_number >= start.line_number]
+    records = CsvRecords(lines, mapping.delimiter, mapping.quote, len(header.cells))
+    return chain(preamble, (_row(record, builder, _csv_lookup(columns)) for record in records))
+
+
+def _columns(path: Path, mapping: FileMapping, header: Record) -> dict[str, int]:
+    """Find the columns that the mapping names."""
+    names = [cell.strip() for cell in header.cells]
+    counts = Counter(names)
+    columns: dict[str, int] = {}
+    missing: set[str] = set()
+    for source in mapping.sources():
+        if source.column is None:
+            continue
+        if counts[source.column] > 1:
+            raise ColumnsMissingError(
+                path, f"the column {source.column!r} is there {counts[source.column]} times", names
+            )
+        if counts[source.column]:
+            columns[source.column] = names.index(source.column)
+        elif not source.optional:
+            missing.add(source.column)
+    if missing:
+        wanted = ", ".join(repr(name) for name in sorted(missing))
+        raise ColumnsMissingError(path, f"columns missing: {wanted}", names)
+    return columns
+
+
+def _row(record: Record, builder: EventBuilder, lookup_of: Callable[[Record], Lookup]) -> Row:
+    if record.is_blank:
+        return _skipped(record, SkipCause.BLANK)
+    if record.problem:
+        return _reject(record, record.problem)
+    try:
+        event = builder.build(lookup_of(record))
+    except RecordFaultError as error:
+        return _reject(record, str(error))
+    return EventRow(record.line_number, event, record.raw, record.line_count, record.next_position)
+
+
+def _reject(record: Record, reason: str) -> Reject:
+    return Reject(record.line_number, reason, record.raw, record.line_count, record.next_position)
+
+
+def _skipped(record: Record, cause: SkipCause) -> Skipped:
+    return Skipped(record.line_number, cause, record.line_count, record.next_position)
+
+
+def _csv_lookup(columns: dict[str, int]) -> Callable[[Record], Lookup]:
+    def lookup_of(record: Record) -> Lookup:
+        def lookup(column: str) -> str | None:
+            index = columns.get(column)
+            return None if index is None else record.cells[index]
+
+        return lookup
+
+    return lookup_of
+
+
+def _json_lookup(record: Record) -> Lookup:
+    """Look up by dotted path, such as `document.number`. Raises RecordFaultError."""
+    try:
+        document = json.loads(
+            record.raw, object_pairs_hook=_object_of, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise RecordFaultError(f"not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise RecordFaultError("not a JSON object")
+
+    def lookup(path: str) -> str | None:
+        value: Any = document
+        for key in path.split("."):
+            if value is None:
+                return None
+            if not isinstance(value, dict):
+                raise RecordFaultError(f"{path}: not within a JSON object")
+            value = value.get(key)
+        return _json_text(path, value)
+
+    return lookup
+
+
+def _json_text(path: str, value: object) -> str | None:
+    match value:
+        case None | str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case _:
+            raise RecordFaultError(f"{path}: must be a text, a whole number, true, false or null")
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key is given twice in one object")
+    return document
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
