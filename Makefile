@@ -1,0 +1,64 @@
+# Everything here needs only Python 3.11 or later (with venv) and make.
+# `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# How many test processes run at once; each starts servers of its own.
+TEST_PROCESSES ?= 2
+
+# Also for the isolated environment in which pip builds: older versions of pip read the first,
+# newer ones the second.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo run test check format protos cases bench
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## create .venv with the pinned libraries
+
+# The stamp is written last, so that an interrupted installation is done again.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "maywe needs Python 3.11 or later, and '$(PYTHON)' is not: make PYTHON=python3.12 ..." >&2; \
+		exit 1; }
+	@echo "Setting up $(VENV) (a minute or so, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: setup ## see it work, from a product history to decisions; ends by itself
+	@$(BIN)/python -m service.demo
+
+run: setup ## serve on loopback with the embedded servers until interrupted
+	@$(BIN)/maywe serve all
+
+test: setup ## every test, on real PostgreSQL and Redis
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+
+check: setup ## lint, format, types, import directions, freshness of the stubs
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python protos/generate.py --check
+
+format: setup ## rewrite the code in the agreed format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+protos: setup ## generate the Python stubs of the contract again
+	@$(BIN)/python protos/generate.py
+
+cases: setup ## run the case files of a directory over gRPC: make cases CASES=dir
+	@$(if $(CASES),,$(error name the directory of case files: make cases CASES=dir))$(BIN)/python -m tests.cases $(CASES)
+
+bench: setup ## run the load tests
+	@$(BIN)/python -m loadtests

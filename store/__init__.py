@@ -1,0 +1,1 @@
+"""The ledger in PostgreSQL and the cache in Redis. Knows `decision`, nothing of gRPC."""

@@ -1,0 +1,169 @@
+"""Numbers of codes, and scope numbers packed from them.
+
+What lives here: the translation between codes and the numbers that stand for them in cached
+records and the permission table. A number is assigned once, at the first publication that names
+the code, and never reused; so a packed scope number keeps its meaning for good.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import Final
+
+from decision.catalog import Catalog
+from decision.catalog_history import CodeList
+from decision.errors import ErrorCode, PreconditionError
+from decision.scopes import Scope, ScopeKind
+from decision.selectors import EVERYTHING, Selector
+
+PURPOSE_NUMBER_MAX: Final = 2**12 - 1
+CODE_NUMBER_MAX: Final = 2**16 - 1
+"""Numbers that fit a scope number: 4 bits of kind, 12 of purpose, 16 of each other code."""
+
+_KIND_NUMBERS: Final = {ScopeKind.CONTACT: 1, ScopeKind.SHARE: 2, ScopeKind.PROCESS: 3}
+_KINDS: Final = {number: kind for kind, number in _KIND_NUMBERS.items()}
+_KIND_SHIFT: Final = 60
+_PURPOSE_SHIFT: Final = 48
+_CHANNEL_SHIFT: Final = 32
+_PARTNER_SHIFT: Final = 16
+
+NUMBERED_LISTS: Final = (
+    CodeList.PURPOSE,
+    CodeList.CHANNEL,
+    CodeList.PARTNER,
+    CodeList.DATASET,
+)
+
+
+def codes_to_number(catalog: Catalog) -> Iterable[tuple[CodeList, str]]:
+    """Give the codes of a catalog that scopes are made of."""
+    lists: Mapping[CodeList, Mapping[str, object]] = {
+        CodeList.PURPOSE: catalog.purposes,
+        CodeList.CHANNEL: catalog.channels,
+        CodeList.PARTNER: catalog.partners,
+        CodeList.DATASET: catalog.datasets,
+    }
+    return ((code_list, code) for code_list in NUMBERED_LISTS for code in lists[code_list])
+
+
+class CodeNumbers:
+    """The numbers assigned so far. Immutable; 0 stands for a part that is not named."""
+
+    def __init__(self, numbers: Mapping[tuple[CodeList, str], int]) -> None:
+        """Take the assigned numbers by list and code."""
+        self._numbers = dict(numbers)
+        self._codes = {
+            (code_list, number): code for (code_list, code), number in self._numbers.items()
+        }
+        self._scope_numbers: dict[Scope, int] = {}
+        self._scopes: dict[int, Scope] = {}
+        self._selectors: dict[int, Selector] = {}
+
+    def with_codes_of(self, catalog: Catalog) -> "CodeNumbers":
+        """Give these numbers with new ones for the codes that have none yet.
+
+        Raises PreconditionError when a list has more codes than fit.
+        """
+        numbers = dict(self._numbers)
+        highest = {
+            code_list: max(
+                (number for (listed, _), number in numbers.items() if listed is code_list),
+                default=0,
+            )
+            for code_list in NUMBERED_LISTS
+        }
+        for code_list, code in codes_to_number(catalog):
+            if (code_list, code) in numbers:
+                continue
+            highest[code_list] += 1
+            limit = PURPOSE_NUMBER_MAX if code_list is CodeList.PURPOSE else CODE_NUMBER_MAX
+            if highest[code_list] > limit:
+                message = f"more than {limit} different {code_list.value} codes were ever published"
+                raise PreconditionError(message, ErrorCode.CATALOG_CONFLICT)
+            numbers[code_list, code] = highest[code_list]
+        return CodeNumbers(numbers)
+
+    def items(self) -> Iterable[tuple[CodeList, str, int]]:
+        """Give list, code and number of every code."""
+        return ((code_list, code, number) for (code_list, code), number in self._numbers.items())
+
+    def scope_number(self, scope: Scope) -> int:
+        """Pack a scope. Raises KeyError for a code without a number."""
+        number = self._scope_numbers.get(scope)
+        if number is None:
+            number = self._pack(scope.kind, scope)
+            self._scope_numbers[scope] = number
+        return number
+
+    def pattern_number(self, selector: Selector) -> int:
+        """Pack the parts of a restriction's selector, 0 for what it does not name."""
+        return self._pack(selector.kind, selector)
+
+    def scope(self, number: int) -> Scope:
+        """Unpack a scope number."""
+        scope = self._scopes.get(number)
+        if scope is None:
+            kind, *codes = self._unpack(number)
+            scope = Scope(_KINDS[kind], *codes)
+            self._scopes[number] = scope
+        return scope
+
+    def selector(self, pattern: int) -> Selector:
+        """Unpack a pattern number."""
+        selector = self._selectors.get(pattern)
+        if selector is None:
+            kind, purpose, channel, partner, dataset = self._unpack(pattern)
+            selector = (
+                Selector(
+                    kind=_KINDS.get(kind),
+                    purpose=purpose,
+                    channel=channel,
+                    partner=partner,
+                    dataset=dataset,
+                )
+                if pattern
+                else EVERYTHING
+            )
+            self._selectors[pattern] = selector
+        return selector
+
+    def _pack(self, kind: ScopeKind | None, parts: Scope | Selector) -> int:
+        return (
+            (_KIND_NUMBERS[kind] if kind is not None else 0) << _KIND_SHIFT
+            | self._number(CodeList.PURPOSE, parts.purpose) << _PURPOSE_SHIFT
+            | self._number(CodeList.CHANNEL, parts.channel) << _CHANNEL_SHIFT
+            | self._number(CodeList.PARTNER, parts.partner) << _PARTNER_SHIFT
+            | self._number(CodeList.DATASET, parts.dataset)
+        )
+
+    def _number(self, code_list: CodeList, code: str) -> int:
+        return self._numbers[code_list, code] if code else 0
+
+    def _unpack(self, number: int) -> tuple[int, str, str, str, str]:
+        return (
+            number >> _KIND_SHIFT,
+            self._code(CodeList.PURPOSE, number >> _PURPOSE_SHIFT & PURPOSE_NUMBER_MAX),
+            self._code(CodeList.CHANNEL, number >> _CHANNEL_SHIFT & CODE_NUMBER_MAX),
+            self._code(CodeList.PARTNER, number >> _PARTNER_SHIFT & CODE_NUMBER_MAX),
+            self._code(CodeList.DATASET, number & CODE_NUMBER_MAX),
+        )
+
+    def _code(self, code_list: CodeList, number: int) -> str:
+        return self._codes[code_list, number] if number else ""
+
+
+def patterns_matching(scope_number: int) -> frozenset[int]:
+    """Give the pattern numbers that match a scope: each part named or not.
+
+    The parts that a scope does not have are zero anyway: the subsets collapse to those there are.
+    """
+    masks = (
+        0xF << _KIND_SHIFT,
+        PURPOSE_NUMBER_MAX << _PURPOSE_SHIFT,
+        CODE_NUMBER_MAX << _CHANNEL_SHIFT,
+        CODE_NUMBER_MAX << _PARTNER_SHIFT,
+        CODE_NUMBER_MAX,
+    )
+    return frozenset(
+        sum(scope_number & mask for mask in chosen)
+        for chosen in product(*((0, mask) for mask in masks))
+    )

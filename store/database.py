@@ -1,0 +1,144 @@
+"""Connections and transactions: opening them, repeating them, and telling their failures apart.
+
+What lives here: everything that knows PostgreSQL's error codes. The rest of the store sees maywe's
+own exceptions only.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from decision.errors import OverloadedError, UnavailableError
+from decision.instants import Instant
+
+_Result = TypeVar("_Result")
+
+POOL_CONNECTIONS_MAX: Final = 16
+POOL_WAIT_SECONDS_MAX: Final = 10
+STATEMENT_SECONDS_MAX: Final = 60
+LOCK_WAIT_SECONDS_MAX: Final = 20
+ATTEMPTS_MAX: Final = 8
+RETRY_WAIT_SECONDS: Final = 0.01
+
+CATALOG_LOCK: Final = 5_164_003
+"""Advisory lock held shared by whoever records under a catalog, exclusively by a publication."""
+
+
+class RetryTransactionError(Exception):
+    """The transaction met a concurrent one and has to be run again from the start."""
+
+
+def open_engine(url: str) -> Engine:
+    """Open a pool of connections to the PostgreSQL at `url` (`postgresql+psycopg://…`)."""
+    return create_engine(
+        url,
+        pool_size=POOL_CONNECTIONS_MAX,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS_MAX,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+        connect_args={
+            "application_name": "maywe",
+            "options": f"-c statement_timeout={STATEMENT_SECONDS_MAX}s "
+            f"-c lock_timeout={LOCK_WAIT_SECONDS_MAX}s -c jit=off",
+        },
+    )
+
+
+def wall_clock() -> Instant:
+    """Give this machine's idea of now. Recorded instants come from PostgreSQL instead."""
+    return time.time_ns() // 1000
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction for reading. Raises UnavailableError, OverloadedError."""
+    with _translated_errors(), engine.connect() as connection:
+        yield connection
+        connection.rollback()
+
+
+def run_transaction(engine: Engine, work: Callable[[Connection], _Result]) -> _Result:
+    """Run `work` in a transaction and commit, again when a concurrent transaction is in the way.
+
+    Raises UnavailableError when PostgreSQL does not answer or the attempts are used up, and
+    whatever else `work` raises, after a rollback.
+    """
+    with _translated_errors():
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                with engine.begin() as connection:
+                    return work(connection)
+            except RetryTransactionError:
+                pass
+            except DBAPIError as error:
+                if not isinstance(error.orig, _WORTH_REPEATING):
+                    raise
+            time.sleep(RETRY_WAIT_SECONDS * attempt)
+    message = f"the write met concurrent ones {ATTEMPTS_MAX} times: send it again"
+    raise UnavailableError(message)
+
+
+_WORTH_REPEATING: Final = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.LockNotAvailable,
+)
+"""A unique violation is a row that a concurrent transaction wrote first: seen by the next try."""
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise _translated(error.orig) from error
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.errors.QueryCanceled | psycopg.InterfaceError):
+            raise _translated(error.orig) from error
+        raise
+    except TimeoutError as error:
+        message = "every connection to PostgreSQL is taken: try again later"
+        raise OverloadedError(message) from error
+
+
+def _translated(cause: BaseException | None) -> Exception:
+    match cause:
+        case psycopg.errors.DiskFull():
+            return UnavailableError("PostgreSQL's disk is full: free space, then send it again")
+        case psycopg.errors.TooManyConnections():
+            return OverloadedError("PostgreSQL's connection limit is reached: try again later")
+        case psycopg.errors.QueryCanceled():
+            return UnavailableError("PostgreSQL took too long: try again later")
+        case psycopg.errors.ReadOnlySqlTransaction():
+            return UnavailableError("PostgreSQL is read only: is this the primary?")
+        case _:
+            return UnavailableError("PostgreSQL does not answer: try again later")
+
+
+def copy_rows(
+    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Append rows to a table with COPY, which costs a fraction of INSERT for many rows."""
+    cursor: psycopg.Cursor[Any] = connection.connection.cursor()  # type: ignore[assignment]  # SQLAlchemy types the driver's cursor loosely
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+    with cursor, cursor.copy(statement.encode()) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def draw_recorded_instants(connection: Connection, count: int) -> Instant:
+    """Draw `count` consecutive recorded instants and give the first.
+
+    MUST be called under the locks of the shards concerned, so that a question as known at an
+    instant can wait for what may still be recorded before it.
+    """
+    drawn = connection.execute(text("SELECT draw_recorded_instants(:count)"), {"count": count})
+    instant: Instant = drawn.scalar_one()
+    return instant

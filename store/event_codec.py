@@ -1,0 +1,173 @@
+"""Events as they are stored: a public body, and the personal fields beside it.
+
+What lives here: the translation between `decision.events` and JSON. Personal is what points to a
+person or was written freely: customer ids, contract series and numbers, documents, who recorded,
+causes. It goes to a table that can be erased; the body keeps what the meaning needs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from decision.events import (
+    KIND_BY_BODY,
+    Acquisition,
+    Body,
+    Consent,
+    EventKind,
+    Lifting,
+    Merge,
+    NewEvent,
+    ProductClosing,
+    Purchase,
+    Restriction,
+    Revocation,
+    Source,
+    Split,
+    Void,
+)
+from decision.products import Product
+from decision.scopes import ScopeKind
+from decision.selectors import Selector
+
+Json: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedEvent:
+    """An event in the two parts in which it is stored."""
+
+    kind: EventKind
+    body: Json
+    personal: Json
+
+
+def encode_event(event: NewEvent) -> EncodedEvent:
+    """Split an event into its public body and its personal fields; empty parts are left out."""
+    body, personal = _encode_body(event.body)
+    source, personal_source = _split(event.source._asdict(), _PERSONAL_OF_SOURCE)
+    if source:
+        body["source"] = source
+    if personal_source:
+        personal["source"] = personal_source
+    if event.customer_id:
+        personal["customer_id"] = event.customer_id
+    return EncodedEvent(KIND_BY_BODY[type(event.body)], body, personal)
+
+
+_PERSONAL_OF_SOURCE: Final = frozenset({"document", "recorded_by"})
+_PERSONAL_OF_PRODUCT: Final = frozenset({"series", "number"})
+
+
+def _encode_body(body: Body) -> tuple[Json, Json]:  # noqa: C901, PLR0911 - one arm per kind
+    match body:
+        case Purchase(purchased_at=at, product=product):
+            return _with_product({"purchased_at": at}, product)
+        case ProductClosing(closed_at=at, product=product):
+            return _with_product({"closed_at": at}, product)
+        case Consent():
+            return _encode_consent(body)
+        case Revocation(revoked_at=at, selector=selector):
+            return {"revoked_at": at, "selector": _encode_selector(selector)}, {}
+        case Restriction():
+            return {
+                "effective_from": body.effective_from,
+                "effective_until": body.effective_until,
+                "kind": body.kind,
+                "selector": _encode_selector(body.selector),
+            }, {}
+        case Lifting(lifted_at=at, restriction_event_id=event_id):
+            return {"lifted_at": at, "restriction_event_id": event_id}, {}
+        case Acquisition(acquired_at=at, partner=partner):
+            return {"acquired_at": at, "partner": partner}, {}
+        case Void(voided_event_id=event_id, cause=cause):
+            return {"voided_event_id": event_id}, {"cause": cause}
+        case Merge(from_customer_id=from_id, into_customer_id=into_id):
+            return {}, {"from_customer_id": from_id, "into_customer_id": into_id}
+        case Split(customer_id=customer_id):
+            return {}, {"split_customer_id": customer_id}
+
+
+def _encode_consent(consent: Consent) -> tuple[Json, Json]:
+    body: Json = {
+        "obtained_at": consent.obtained_at,
+        "consent_type": consent.consent_type,
+        "value": consent.value,
+    }
+    if consent.wording_version is not None:
+        body["wording_version"] = consent.wording_version
+    if consent.expires_at is not None:
+        body["expires_at"] = consent.expires_at
+    return (body, {}) if consent.product is None else _with_product(body, consent.product)
+
+
+def _with_product(body: Json, product: Product) -> tuple[Json, Json]:
+    public, personal = _split(product._asdict(), _PERSONAL_OF_PRODUCT)
+    return {**body, "product": public}, {"product": personal} if personal else {}
+
+
+def _split(parts: Mapping[str, str], personal_names: frozenset[str]) -> tuple[Json, Json]:
+    given = {name: part for name, part in parts.items() if part}
+    personal = {name: part for name, part in given.items() if name in personal_names}
+    return {name: part for name, part in given.items() if name not in personal}, personal
+
+
+def _encode_selector(selector: Selector) -> Json:
+    return {"all": True} if selector.all else dict(selector.named())
+
+
+def decode_event(event_id: str, kind: str, body: Json, personal: Json | None) -> NewEvent:
+    """Put an event together again; personal fields that were erased come back empty."""
+    kept = personal or {}
+    source = Source(**body.get("source", {}), **kept.get("source", {}))
+    return NewEvent(
+        event_id, kept.get("customer_id", ""), _decode_body(EventKind(kind), body, kept), source
+    )
+
+
+def _decode_body(kind: EventKind, body: Json, personal: Json) -> Body:  # noqa: C901, PLR0911 - one arm per kind
+    match kind:
+        case EventKind.PURCHASE:
+            return Purchase(body["purchased_at"], _product(body, personal))
+        case EventKind.PRODUCT_CLOSING:
+            return ProductClosing(body["closed_at"], _product(body, personal))
+        case EventKind.CONSENT:
+            return Consent(
+                body["obtained_at"],
+                body["consent_type"],
+                body["value"],
+                body.get("wording_version"),
+                body.get("expires_at"),
+                _product(body, personal) if "product" in body else None,
+            )
+        case EventKind.REVOCATION:
+            return Revocation(body["revoked_at"], decode_selector(body["selector"]))
+        case EventKind.RESTRICTION:
+            return Restriction(
+                body["effective_from"],
+                body["effective_until"],
+                body["kind"],
+                decode_selector(body["selector"]),
+            )
+        case EventKind.LIFTING:
+            return Lifting(body["lifted_at"], body["restriction_event_id"])
+        case EventKind.ACQUISITION:
+            return Acquisition(body["acquired_at"], body["partner"])
+        case EventKind.VOID:
+            return Void(body["voided_event_id"], personal.get("cause", ""))
+        case EventKind.MERGE:
+            return Merge(personal.get("from_customer_id", ""), personal.get("into_customer_id", ""))
+        case EventKind.SPLIT:
+            return Split(personal.get("split_customer_id", ""))
+
+
+def _product(body: Json, personal: Json) -> Product:
+    return Product(**body["product"], **personal.get("product", {}))
+
+
+def decode_selector(parts: Json) -> Selector:
+    """Read a stored selector."""
+    named = dict(parts)
+    if "kind" in named:
+        named["kind"] = ScopeKind(named["kind"])
+    return Selector(**named)

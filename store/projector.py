@@ -1,0 +1,312 @@
+"""The projector: keeps Redis in step with PostgreSQL, shard by shard and row by row.
+
+What lives here: applying each shard's outbox in order, and beginning a new life of a shard's cache
+when Redis and PostgreSQL do not fit together any more. Any number of projectors may run side by
+side: Redis accepts each batch once, and a life is drawn in PostgreSQL and begun once.
+
+Who erases a customer's id MUST first record that nothing is permitted and wait until that is
+applied: without the id the projector can no longer name the record.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Row, Select, func, select, update
+
+from decision.errors import UnavailableError
+from store.cache import Batch, Cache
+from store.database import reading, run_transaction
+from store.meta import CacheLife, Meta
+from store.schema import customer, installation, outbox, publication, shard, state, subject
+
+ROWS_PER_BATCH: Final = 500
+BATCHES_PER_TURN_MAX: Final = 20
+"""Batches of one shard before the next shard has its turn."""
+
+POLL_SECONDS: Final = 0.05
+"""How often projecting looks for rows when nobody wakes it."""
+
+BACKOFF_SECONDS_MAX: Final = 2.0
+BACKOFF_DOUBLINGS_MAX: Final = 10
+APPLIED_POLL_SECONDS: Final = 0.002
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class ProjectorCounts:
+    """What a projector has done since it was made."""
+
+    rows_applied: int = 0
+    incarnations_begun: int = 0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSource:
+    """How a shard stands in PostgreSQL, all read in one snapshot.
+
+    `publication` is the newest one under which all records of the shard's customers are right. A
+    customer who was merged shows the state of another shard, so every shard has to be rolled out.
+    """
+
+    number: int
+    seq: int
+    life: CacheLife
+    publication: int
+    newest_publication: int
+
+
+class Projector:
+    """Projects the shards of one installation. For one thread; `wait_until_applied` for any."""
+
+    def __init__(
+        self, engine: Engine, cache: Cache, *, rows_per_batch: int = ROWS_PER_BATCH
+    ) -> None:
+        """Project from the ledger's primary at `engine` into `cache`."""
+        self._engine = engine
+        self._cache = cache
+        self._rows_per_batch = rows_per_batch
+        self.counts = ProjectorCounts()
+
+    def project_shard(self, number: int) -> int:
+        """Bring one shard forward and give how many outbox rows were applied.
+
+        Raises UnavailableError when Redis or PostgreSQL does not answer.
+        """
+        # The cache first: what it shows applied was committed before, so that a cache that is ahead
+        # of what PostgreSQL shows afterwards is ahead of the ledger and not of our reading.
+        meta = self._cache.read_metas([number])[number]
+        with reading(self._engine) as connection:
+            source = _read_sources(connection, number)[0]
+        return self._bring_forward(source, meta)
+
+    def project_pending(self) -> int:
+        """Bring every shard forward that lags, and give how many outbox rows were applied.
+
+        Raises UnavailableError as `project_shard` does. Another failure in one shard is raised
+        after the others had their turn.
+        """
+        metas = self._cache.read_metas()
+        with reading(self._engine) as connection:
+            sources = _read_sources(connection)
+        applied = 0
+        failure: Exception | None = None
+        for source in sources:
+            try:
+                applied += self._bring_forward(source, metas[source.number])
+            except UnavailableError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one bad shard must not hold up the others
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return applied
+
+    def run(self, stop: threading.Event, wake: threading.Event) -> None:
+        """Project until `stop` is set, at once when `wake` is set. Outages are outlived."""
+        failures_in_a_row = 0
+        while not stop.is_set():
+            # Before looking, so that who wakes us while we look is not overlooked.
+            wake.clear()
+            try:
+                applied = self.project_pending()
+                failures_in_a_row = 0
+            except Exception:
+                self.counts.failures += 1
+                failures_in_a_row += 1
+                _logger.warning(
+                    "projecting failed, %d times in a row",
+                    failures_in_a_row,
+                    # Once tells enough: an outage may last.
+                    exc_info=failures_in_a_row == 1,
+                )
+                stop.wait(_backoff_seconds(failures_in_a_row))
+                continue
+            if not applied:
+                wake.wait(POLL_SECONDS)
+
+    def wait_until_applied(self, positions: Mapping[int, int], timeout_seconds: float) -> bool:
+        """Wait until Redis shows every shard at its seq, whoever projects. False when it is late.
+
+        A Redis that does not answer shows nothing; it may come back in time.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while not self._shows(positions):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(APPLIED_POLL_SECONDS)
+        return True
+
+    def _shows(self, positions: Mapping[int, int]) -> bool:
+        try:
+            metas = self._cache.read_metas(positions)
+        except UnavailableError:
+            return False
+        return all(
+            (meta := metas[number]) is not None and meta.applied_seq >= seq
+            for number, seq in positions.items()
+        )
+
+    def _bring_forward(self, source: ShardSource, meta: Meta | None) -> int:
+        """Apply what a shard lacks, in order; `meta` was read before `source`."""
+        if meta is None or meta.life != source.life or meta.applied_seq > source.seq:
+            self._begin_incarnation(source, meta)
+            return 0
+        applied = 0
+        for _ in range(BATCHES_PER_TURN_MAX):
+            if not _lacks_something(meta, source):
+                break
+            batch = self._next_batch(source, meta)
+            if batch is None:
+                self._begin_incarnation(source, meta)
+                break
+            outcome = self._cache.project(source.number, batch)
+            if not outcome.is_accepted or outcome.meta is None:
+                # Another projector was quicker, or the meta was lost: the next turn looks anew.
+                break
+            meta = outcome.meta
+            rows = batch.last_seq - batch.first_seq + 1
+            applied += rows
+            self.counts.rows_applied += rows
+        return applied
+
+    def _next_batch(self, source: ShardSource, meta: Meta) -> Batch | None:
+        """Read the outbox rows that follow; None when they are not there any more."""
+        after = meta.applied_seq
+        rows = self._outbox_rows(source, after) if after < source.seq else []
+        last_seq = after + len(rows)
+        is_contiguous = [row.seq for row in rows] == list(range(after + 1, last_seq + 1))
+        is_whole = all(row.customer_id is None or row.record is not None for row in rows)
+        if not is_contiguous or not is_whole or (after < source.seq and not rows):
+            return None
+        return Batch(
+            life=source.life,
+            first_seq=after + 1,
+            last_seq=last_seq,
+            # What a roll-out changed is in the rows up to the seq that was read with it.
+            publication=source.publication if last_seq == source.seq else 0,
+            newest_publication=source.newest_publication,
+            records={
+                row.customer_id: bytes(row.record) for row in rows if row.customer_id is not None
+            },
+        )
+
+    def _outbox_rows(self, source: ShardSource, after: int) -> Sequence[Row[Any]]:
+        with reading(self._engine) as connection:
+            return connection.execute(
+                _OUTBOX_ROWS.where(outbox.c.shard == source.number)
+                .where(outbox.c.seq > after)
+                .where(outbox.c.seq <= source.seq)
+                .limit(self._rows_per_batch)
+            ).all()
+
+    def _begin_incarnation(self, source: ShardSource, meta: Meta | None) -> None:
+        begun = run_transaction(
+            self._engine, lambda connection: _draw_incarnation(connection, source, meta)
+        )
+        if begun is None:
+            # Another projector has drawn one: the next turn sees it begun, or draws again.
+            return
+        if self._cache.begin_incarnation(source.number, begun).is_accepted:
+            self.counts.incarnations_begun += 1
+            _logger.warning(
+                "shard %d: Redis held %s, PostgreSQL %s; began %s",
+                source.number,
+                meta,
+                source,
+                begun,
+            )
+
+
+_OUTBOX_ROWS: Final[Select[Any]] = (
+    # The state of whoever the subject belongs to now, not when the row was written: a record may be
+    # newer than its row, never older.
+    select(outbox.c.seq, customer.c.customer_id, state.c.record)
+    .select_from(
+        outbox.outerjoin(customer, customer.c.subject == outbox.c.subject)
+        .outerjoin(subject, subject.c.number == outbox.c.subject)
+        .outerjoin(state, state.c.subject == subject.c.root)
+    )
+    .order_by(outbox.c.seq)
+)
+
+
+def _read_sources(connection: Connection, number: int | None = None) -> list[ShardSource]:
+    """Read how one shard or all stand, in one statement and so in one snapshot."""
+    all_shards = shard.alias()
+    rolled_out = select(func.min(all_shards.c.rolled_out_publication)).scalar_subquery()
+    newest = select(func.coalesce(func.max(publication.c.number), 0)).scalar_subquery()
+    query = (
+        select(
+            shard.c.number,
+            shard.c.seq,
+            shard.c.incarnation,
+            installation.c.epoch,
+            rolled_out.label("rolled_out"),
+            newest.label("newest"),
+        )
+        .select_from(shard.join(installation, installation.c.is_only_row))
+        .order_by(shard.c.number)
+    )
+    if number is not None:
+        query = query.where(shard.c.number == number)
+    return [
+        ShardSource(
+            row.number, row.seq, CacheLife(row.epoch, row.incarnation), row.rolled_out, row.newest
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _draw_incarnation(
+    connection: Connection, seen: ShardSource, cached: Meta | None
+) -> Meta | None:
+    """Draw a life later than PostgreSQL's and Redis's; None when somebody else has drawn one.
+
+    The shard stays locked until commit, so nothing is recorded between the seq and the life.
+    """
+    cached_life = cached.life if cached is not None else seen.life
+    if cached_life.epoch > seen.life.epoch:
+        # Redis comes from a later life of the ledger than the one that was restored.
+        connection.execute(
+            update(installation).values(
+                epoch=func.greatest(installation.c.epoch, cached_life.epoch)
+            )
+        )
+    drawn = connection.execute(
+        update(shard)
+        .where(shard.c.number == seen.number)
+        .where(shard.c.incarnation == seen.life.incarnation)
+        .values(incarnation=func.greatest(shard.c.incarnation, cached_life.incarnation) + 1)
+    )
+    if drawn.rowcount == 0:
+        return None
+    source = _read_sources(connection, seen.number)[0]
+    has_customers = connection.scalar(
+        select(select(subject.c.number).where(subject.c.shard == seen.number).exists())
+    )
+    return Meta(
+        source.life,
+        source.seq,
+        source.publication,
+        is_complete=not has_customers,
+        newest_publication=source.newest_publication,
+    )
+
+
+def _lacks_something(meta: Meta, source: ShardSource) -> bool:
+    return (
+        meta.applied_seq < source.seq
+        or (meta.applied_seq == source.seq and meta.publication < source.publication)
+        or meta.newest_publication < source.newest_publication
+    )
+
+
+def _backoff_seconds(failures_in_a_row: int) -> float:
+    doublings = min(failures_in_a_row, BACKOFF_DOUBLINGS_MAX)
+    return min(BACKOFF_SECONDS_MAX, POLL_SECONDS * 2.0**doublings)

@@ -1,0 +1,241 @@
+"""Publishing a catalog: its checks against the ledger, its recording, and its roll-out's job.
+
+What lives here: what happens in the moment of publication. The roll-out that follows is in
+`rollout`, the comparison beforehand in `preview`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, text
+
+from decision.catalog import Catalog
+from decision.catalog_document import inspect_catalog
+from decision.catalog_history import (
+    CodeList,
+    UsedCode,
+    codes_of_wordings,
+    faults_against_history,
+)
+from decision.document_reader import problem_of_characters, problem_of_identifier
+from decision.errors import (
+    AbortedError,
+    AlreadyExistsError,
+    DocumentFault,
+    ErrorCode,
+    FieldFault,
+    InvalidArgumentError,
+    PublicationRefusedError,
+)
+from decision.event_rules import FREE_TEXT_LENGTH_MAX
+from decision.instants import Instant
+from store import chain
+from store.code_numbers import CodeNumbers
+from store.database import CATALOG_LOCK, draw_recorded_instants, reading, run_transaction
+from store.publications import Catalogs, PublishedCatalog, load_code_numbers
+from store.recording import mark_used
+from store.schema import code_number, job, job_piece, publication, shard, state, used_code
+
+ROLL_OUT = "roll_out"
+"""The kind of job that brings every state under a publication."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewPublication:
+    """A catalog to be published: the document as sent and as read, by whom and why.
+
+    `expected_number` is the publication that the editor took for the newest, if it matters whether
+    somebody else published in between.
+    """
+
+    publication_id: str
+    document: str
+    content: object
+    publisher: str
+    comment: str
+    expected_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationRecorded:
+    """A publication that stands in the ledger, now or since an earlier time."""
+
+    number: int
+    recorded_at: Instant
+    is_repeated: bool
+    positions: Mapping[int, int]
+
+
+def validate(
+    engine: Engine, catalogs: Catalogs, content: object
+) -> tuple[int, list[DocumentFault]]:
+    """List every fault of a document, after the number of the publication it was held against."""
+    with reading(engine) as connection:
+        newest = catalogs.newest_in(connection)
+        _, faults = _inspect(connection, content, newest)
+        return newest.number, faults
+
+
+def _inspect(
+    connection: Connection, content: object, newest: PublishedCatalog
+) -> tuple[Catalog, list[DocumentFault]]:
+    catalog, faults = inspect_catalog(content)
+    used = _used_codes(connection)
+    return catalog, [*faults, *faults_against_history(catalog, newest.catalog, used)]
+
+
+def _used_codes(connection: Connection) -> set[UsedCode]:
+    return {
+        UsedCode(CodeList(row.code_list), row.code, row.consent_type)
+        for row in connection.execute(select(used_code))
+    }
+
+
+def read_and_check(
+    connection: Connection, content: object, newest: PublishedCatalog
+) -> PublishedCatalog:
+    """Read a document as the publication it would be.
+
+    Raises PublicationRefusedError with every fault there is.
+    """
+    catalog, faults = _inspect(connection, content, newest)
+    if faults:
+        raise PublicationRefusedError(faults)
+    numbers = load_code_numbers(connection).with_codes_of(catalog)
+    return PublishedCatalog(newest.number + 1, newest.recorded_at, catalog, numbers)
+
+
+def publish(engine: Engine, catalogs: Catalogs, new: NewPublication) -> PublicationRecorded:
+    """Record a publication; from then on it counts for every question asked with that knowledge.
+
+    Raises PublicationRefusedError for a faulty document, AlreadyExistsError when the publication id
+    is taken by another one, and AbortedError when the newest publication is not the one expected.
+    """
+    _check(new)
+    recorded = run_transaction(engine, lambda connection: _publish(connection, catalogs, new))
+    catalogs.refresh(recorded.number)
+    return recorded
+
+
+def _check(new: NewPublication) -> None:
+    faults = [
+        FieldFault(field, problem)
+        for field, problem in (
+            ("publication_id", problem_of_identifier(new.publication_id)),
+            ("publisher", problem_of_identifier(new.publisher)),
+            ("comment", problem_of_characters(new.comment.replace("\n", " "))),
+        )
+        if problem
+    ]
+    if len(new.comment) > FREE_TEXT_LENGTH_MAX:
+        faults.append(FieldFault("comment", f"{FREE_TEXT_LENGTH_MAX} characters are the most"))
+    if faults:
+        raise InvalidArgumentError(*faults)
+
+
+def _publish(
+    connection: Connection, catalogs: Catalogs, new: NewPublication
+) -> PublicationRecorded:
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": CATALOG_LOCK})
+    earlier = connection.execute(
+        select(publication).where(publication.c.publication_id == new.publication_id)
+    ).one_or_none()
+    if earlier is not None:
+        return _repeated(connection, earlier, new)
+    newest = catalogs.newest_in(connection)
+    if new.expected_number not in (None, newest.number):
+        message = (
+            f"publication {newest.number} is the newest, not {new.expected_number}: "
+            "look at what was published in between"
+        )
+        raise AbortedError(message, ErrorCode.PUBLICATION_OUTDATED)
+    published = read_and_check(connection, new.content, newest)
+    recorded_at = draw_recorded_instants(connection, 1)
+    _append(connection, published.number, recorded_at, new)
+    _keep_numbers(connection, published.numbers)
+    mark_used(connection, codes_of_wordings(published.catalog))
+    _start_roll_out(connection, published.number, recorded_at)
+    return PublicationRecorded(
+        published.number, recorded_at, is_repeated=False, positions=_positions(connection)
+    )
+
+
+def _repeated(
+    connection: Connection, earlier: Row[tuple[object, ...]], new: NewPublication
+) -> PublicationRecorded:
+    if earlier.content != new.content:
+        message = f"the publication id {new.publication_id!r} is taken by another document"
+        raise AlreadyExistsError(message, ErrorCode.PUBLICATION_ID_TAKEN)
+    return PublicationRecorded(
+        earlier.number, earlier.recorded_at, is_repeated=True, positions=_positions(connection)
+    )
+
+
+def _append(connection: Connection, number: int, recorded_at: Instant, new: NewPublication) -> None:
+    previous_hash = connection.scalar(
+        select(publication.c.hash).order_by(publication.c.number.desc()).limit(1)
+    )
+    chained = {
+        "number": number,
+        "publication_id": new.publication_id,
+        "document": new.document,
+        "content": new.content,
+        "publisher": new.publisher,
+        "comment": new.comment,
+        "recorded_at": recorded_at,
+    }
+    before = bytes(previous_hash) if previous_hash is not None else chain.GENESIS
+    connection.execute(
+        insert(publication).values(
+            **chained, previous_hash=before, hash=chain.link(before, chained)
+        )
+    )
+
+
+def _keep_numbers(connection: Connection, numbers: CodeNumbers) -> None:
+    kept = set(load_code_numbers(connection).items())
+    added = [
+        {"code_list": code_list.value, "code": code, "number": number}
+        for code_list, code, number in numbers.items()
+        if (code_list, code, number) not in kept
+    ]
+    if added:
+        connection.execute(insert(code_number), added)
+
+
+def _start_roll_out(connection: Connection, number: int, recorded_at: Instant) -> None:
+    """Lay out the pieces of the roll-out; it covers what is left of an older one."""
+    connection.execute(delete(job_piece).where(job_piece.c.is_done.is_(False)))
+    job_number = connection.scalar(
+        insert(job)
+        .values(kind=ROLL_OUT, publication=number, created_at=recorded_at)
+        .returning(job.c.number)
+    )
+    totals = select(state.c.shard, func.count().label("total")).group_by(state.c.shard).subquery()
+    connection.execute(
+        insert(job_piece).from_select(
+            [
+                "job",
+                "shard",
+                "next_subject",
+                "subjects_total",
+                "subjects_done",
+                "subjects_changed",
+                "is_done",
+            ],
+            select(
+                text(str(job_number)),
+                shard.c.number,
+                text("0"),
+                func.coalesce(totals.c.total, 0),
+                text("0"),
+                text("0"),
+                text("false"),
+            ).select_from(shard.outerjoin(totals, totals.c.shard == shard.c.number)),
+        )
+    )
+
+
+def _positions(connection: Connection) -> dict[int, int]:
+    rows = connection.execute(select(shard.c.number, shard.c.seq))
+    return {row.number: row.seq for row in rows}

@@ -1,0 +1,262 @@
+"""The cached record: a permission timeline as the bytes that go to Redis.
+
+Layout, little-endian, in this order:
+
+    header        format, flags, epoch, incarnation, version, publication, counts
+    instants      the distinct instants of the cells, int64 each
+    cells         one per segment: scope number, index of start, index of end, basis, reason
+    patterns      one per restriction: pattern number, index of start, index of end
+    basis offsets uint32 each, from the start of the bases
+    bases         one JSON array each, read only when a single check needs it
+
+Cells and patterns have a fixed width so that many records can be judged at once. What has ended
+more than `TRIM_MARGIN_MICROSECONDS` before the record was made is left out: a check never asks
+about the past. A record in PostgreSQL has epoch and incarnation 0; the cache stamps them.
+"""
+
+import json
+import struct
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from decision.errors import OverloadedError
+from decision.instants import Instant
+from decision.products import Product
+from decision.reasons import Reason
+from decision.scopes import Scope
+from decision.timeline import (
+    NO_BASIS,
+    Basis,
+    PermissionTimeline,
+    RestrictedInterval,
+    Segment,
+)
+from store.code_numbers import CodeNumbers, patterns_matching
+
+FORMAT: Final = 1
+FLAG_KNOWN: Final = 1
+TRIM_MARGIN_MICROSECONDS: Final = 24 * 3600 * 1_000_000
+
+_HEADER: Final = struct.Struct("<BBHIIQIHHHH")
+_CELL: Final = struct.Struct("<QHHHBx")
+_PATTERN: Final = struct.Struct("<QHHxxxx")
+_STAMP: Final = struct.Struct("<II")
+_STAMP_OFFSET: Final = 4
+_OFFSET_BYTES: Final = 4
+_NO_BASIS_INDEX: Final = 0xFFFF
+COUNT_MAX: Final = 0xFFFF
+"""Instants, cells, patterns or bases that one record can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a record says about itself."""
+
+    is_known: bool
+    epoch: int
+    incarnation: int
+    version: int
+    publication: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record's header and as much of its timeline as was asked for."""
+
+    header: Header
+    timeline: PermissionTimeline
+
+
+def encode(
+    timeline: PermissionTimeline,
+    numbers: CodeNumbers,
+    *,
+    version: int,
+    publication: int,
+    made_at: Instant,
+) -> bytes:
+    """Write a timeline as a record.
+
+    Raises OverloadedError when the person has more distinct future instants than fit.
+    """
+    trim_before = made_at - TRIM_MARGIN_MICROSECONDS
+    kept = sorted(
+        (numbers.scope_number(scope), segment)
+        for scope, segments in timeline.segments.items()
+        for segment in segments
+        if segment.end > trim_before
+    )
+    restrictions = [part for part in timeline.restrictions if part.end > trim_before]
+    instants = sorted(
+        {instant for _, segment in kept for instant in segment[:2]}
+        | {instant for part in restrictions for instant in part[1:]}
+    )
+    # Numbered as the cells meet them, so that equal timelines give equal bytes.
+    used_bases = list(
+        dict.fromkeys(segment.basis for _, segment in kept if segment.basis != NO_BASIS)
+    )
+    if max(len(instants), len(kept), len(restrictions), len(used_bases)) >= COUNT_MAX:
+        message = f"the customer would have more than {COUNT_MAX} distinct permission intervals"
+        raise OverloadedError(message)
+    index_of_instant = {instant: index for index, instant in enumerate(instants)}
+    index_of_basis = {basis: index for index, basis in enumerate(used_bases)}
+    index_of_basis[NO_BASIS] = _NO_BASIS_INDEX
+    bases = [_encode_basis(timeline.bases[basis]) for basis in used_bases]
+    return b"".join(
+        (
+            _HEADER.pack(
+                FORMAT,
+                FLAG_KNOWN if timeline.is_known else 0,
+                0,
+                0,
+                0,
+                version,
+                publication,
+                len(instants),
+                len(kept),
+                len(restrictions),
+                len(bases),
+            ),
+            struct.pack(f"<{len(instants)}q", *instants),
+            *(
+                _CELL.pack(
+                    scope_number,
+                    index_of_instant[segment.start],
+                    index_of_instant[segment.end],
+                    index_of_basis[segment.basis],
+                    segment.reason,
+                )
+                for scope_number, segment in kept
+            ),
+            *(
+                _PATTERN.pack(
+                    numbers.pattern_number(part.selector),
+                    index_of_instant[part.start],
+                    index_of_instant[part.end],
+                )
+                for part in restrictions
+            ),
+            _encode_offsets(bases),
+            *bases,
+        )
+    )
+
+
+def stamp(record: bytes, epoch: int, incarnation: int) -> bytes:
+    """Give the record with the epoch and incarnation under which it goes to Redis."""
+    stamped = bytearray(record)
+    _STAMP.pack_into(stamped, _STAMP_OFFSET, epoch, incarnation)
+    return bytes(stamped)
+
+
+def content_of(record: bytes) -> bytes:
+    """Give what a record says, without its header's version, publication and stamp.
+
+    Two records with the same content answer every question alike.
+    """
+    return record[1:2] + record[_HEADER.size - 8 :]
+
+
+def decode_header(record: bytes) -> Header:
+    """Read the header. Raises ValueError when the bytes are not a record of this format."""
+    if len(record) < _HEADER.size or record[0] != FORMAT:
+        message = "not a cached record of a known format"
+        raise ValueError(message)
+    fields = _HEADER.unpack_from(record)
+    return Header(bool(fields[1] & FLAG_KNOWN), *fields[3:7])
+
+
+def decode(record: bytes, numbers: CodeNumbers, scopes: Iterable[Scope] | None = None) -> Record:
+    """Read a record: all of it, or what is needed to answer for `scopes`.
+
+    Raises ValueError when the bytes are damaged and KeyError when they name a code that `numbers`
+    does not know, that is when a newer catalog is needed.
+    """
+    header = decode_header(record)
+    instant_count, cell_count, pattern_count, basis_count = struct.unpack_from(
+        "<HHHH", record, _HEADER.size - 8
+    )
+    cells_at = _HEADER.size + 8 * instant_count
+    patterns_at = cells_at + _CELL.size * cell_count
+    offsets_at = patterns_at + _PATTERN.size * pattern_count
+    bases_at = offsets_at + _OFFSET_BYTES * basis_count
+    if len(record) < bases_at:
+        message = "a cached record is cut off"
+        raise ValueError(message)
+    instants = struct.unpack_from(f"<{instant_count}q", record, _HEADER.size)
+    wanted = None if scopes is None else {numbers.scope_number(scope) for scope in scopes}
+    patterns = (
+        None
+        if wanted is None
+        else frozenset[int]().union(*(patterns_matching(number) for number in wanted))
+    )
+    bases = _BasisReader(record, offsets_at, bases_at, basis_count)
+    segments: dict[Scope, list[Segment]] = {}
+    for number, start, end, basis, reason in _CELL.iter_unpack(record[cells_at:patterns_at]):
+        if wanted is None or number in wanted:
+            segments.setdefault(numbers.scope(number), []).append(
+                Segment(instants[start], instants[end], _REASONS[reason], bases.number(basis))
+            )
+    return Record(
+        header,
+        PermissionTimeline(
+            header.is_known,
+            segments,
+            [
+                RestrictedInterval(numbers.selector(pattern), instants[start], instants[end])
+                for pattern, start, end in _PATTERN.iter_unpack(record[patterns_at:offsets_at])
+                if patterns is None or pattern in patterns
+            ],
+            bases.read,
+        ),
+    )
+
+
+_REASONS: Final = {reason.value: reason for reason in Reason}
+
+
+class _BasisReader:
+    """Reads only the bases that are met, numbering them anew."""
+
+    def __init__(self, record: bytes, offsets_at: int, bases_at: int, count: int) -> None:
+        self._record = record
+        self._bases_at = bases_at
+        self._offsets = struct.unpack_from(f"<{count}I", record, offsets_at)
+        self._numbers: dict[int, int] = {_NO_BASIS_INDEX: NO_BASIS}
+        self.read: list[Basis] = []
+
+    def number(self, index: int) -> int:
+        number = self._numbers.get(index)
+        if number is None:
+            number = self._numbers[index] = len(self.read)
+            start = self._bases_at + self._offsets[index]
+            end = (
+                self._bases_at + self._offsets[index + 1]
+                if index + 1 < len(self._offsets)
+                else len(self._record)
+            )
+            self.read.append(_decode_basis(self._record[start:end]))
+        return number
+
+
+def _encode_offsets(bases: Sequence[bytes]) -> bytes:
+    offsets = array("Q")
+    offset = 0
+    for basis in bases:
+        offsets.append(offset)
+        offset += len(basis)
+    return struct.pack(f"<{len(offsets)}I", *offsets)
+
+
+def _encode_basis(basis: Basis) -> bytes:
+    values = (*basis[:3], basis.product, *basis[4:])
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _decode_basis(encoded: bytes) -> Basis:
+    event_id, consent_type, version, product, *rest = json.loads(encoded)
+    return Basis(
+        event_id, consent_type, version, None if product is None else Product(*product), *rest
+    )

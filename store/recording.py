@@ -1,0 +1,333 @@
+"""Recording events: the one way in which the ledger grows and states follow.
+
+What lives here: transactions that record events of customers' timelines, one or many at a time,
+each event accepted, repeated or refused by itself. Voids, merges and splits, which change which
+events count, are in `identity`. Locks are taken in one order everywhere: the catalog shared, then
+persons, then shards.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final, TypeAlias
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from decision.catalog_history import UsedCode, codes_of_body
+from decision.errors import (
+    AlreadyExistsError,
+    ErrorCode,
+    InvalidArgumentError,
+    MayweError,
+    NotFoundError,
+    PreconditionError,
+)
+from decision.event_rules import check_event
+from decision.events import Merge, NewEvent, Split, TimelineEvent, Void
+from decision.instants import Instant
+from store import identity, ledger, states
+from store.database import run_transaction
+from store.ledger import StoredEvent
+from store.publications import Catalogs, PublishedCatalog
+from store.schema import used_code
+from store.sharding import shard_of
+from store.states import Rewrite
+from store.subjects import (
+    Person,
+    find_or_make_subjects,
+    find_roots,
+    lock_persons,
+    persons_of_roots,
+)
+from store.writing import Entry, begin_recording, finish, positions_of
+
+EVENTS_PER_RECORD_MAX: Final = 20_000
+"""Events that one call of `Recorder.record` takes at the most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event that stands in the ledger, now or since an earlier time.
+
+    `positions` gives the seq of each shard at which the cache shows it. `events` is the timeline of
+    the person it belongs to, as it stands with the event.
+    """
+
+    event: NewEvent
+    recorded_at: Instant
+    is_repeated: bool
+    positions: Mapping[int, int]
+    published: PublishedCatalog
+    events: Sequence[TimelineEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An event that was refused, and why; nothing of it is recorded."""
+
+    event: NewEvent
+    error: MayweError
+
+
+Outcome: TypeAlias = Recorded | Refused
+
+
+class Recorder:
+    """Records events. Safe to be used by several threads at once."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        catalogs: Catalogs,
+        announce: Callable[[Mapping[int, int]], None],
+    ) -> None:
+        """Record into the ledger at `engine`, and `announce` the positions after each commit."""
+        self._engine = engine
+        self._catalogs = catalogs
+        self._announce = announce
+        self._known_used_codes: set[UsedCode] = set()
+
+    def record_one(self, event: NewEvent) -> Recorded:
+        """Record one event. Raises whatever it is refused with."""
+        outcome = self.record([event])[0]
+        if isinstance(outcome, Refused):
+            raise outcome.error
+        return outcome
+
+    def record(self, events: Sequence[NewEvent]) -> list[Outcome]:
+        """Record events in the order given and tell the outcome of each.
+
+        Events of timelines that follow one another share a transaction; each void, merge and split
+        has one of its own. Raises UnavailableError when PostgreSQL does not answer: then the events
+        of the transaction at hand are not recorded, and all may be sent again.
+        """
+        outcomes: list[Outcome] = []
+        for changes_identity, run in groupby(events, key=_changes_identity):
+            if changes_identity:
+                outcomes += [self._record_identity(event) for event in run]
+            else:
+                outcomes += self._record_run(list(run))
+        return outcomes
+
+    def _record_run(self, events: Sequence[NewEvent]) -> list[Outcome]:
+        def work(connection: Connection) -> list[Outcome]:
+            return _Run(connection, self._catalogs, events, self._mark_used).record()
+
+        outcomes = run_transaction(self._engine, work)
+        self._tell(outcomes)
+        # Only what is committed may be taken as marked: a rollback takes the marks away too.
+        for outcome in outcomes:
+            if isinstance(outcome, Recorded):
+                self._known_used_codes |= codes_of_body(outcome.event.body)
+        return outcomes
+
+    def _record_identity(self, event: NewEvent) -> Outcome:
+        def work(connection: Connection) -> Recorded:
+            published = begin_recording(connection, self._catalogs)
+            check_event(event, published.catalog)
+            found = ledger.find_events(connection, [event.event_id]).get(event.event_id)
+            if found is not None:
+                return _repeated(connection, event, found, published)
+            written = identity.record(connection, self._catalogs, published, event)
+            return Recorded(
+                event,
+                written.recorded_at[0],
+                is_repeated=False,
+                positions=written.positions,
+                published=published,
+                events=(),
+            )
+
+        try:
+            outcome = run_transaction(self._engine, work)
+        except (
+            InvalidArgumentError,
+            AlreadyExistsError,
+            NotFoundError,
+            PreconditionError,
+        ) as error:
+            return Refused(event, error)
+        self._tell([outcome])
+        return outcome
+
+    def _tell(self, outcomes: Sequence[Outcome]) -> None:
+        positions: dict[int, int] = {}
+        for outcome in outcomes:
+            if isinstance(outcome, Recorded):
+                for number, seq in outcome.positions.items():
+                    positions[number] = max(seq, positions.get(number, 0))
+        if positions:
+            self._announce(positions)
+
+    def _mark_used(self, connection: Connection, events: Sequence[NewEvent]) -> None:
+        used = set[UsedCode]().union(*(codes_of_body(event.body) for event in events))
+        mark_used(connection, used - self._known_used_codes)
+
+
+def mark_used(connection: Connection, used: set[UsedCode]) -> None:
+    """Note codes as used, in order, so that two transactions can not wait for each other."""
+    if used:
+        connection.execute(
+            upsert(used_code).on_conflict_do_nothing(),
+            sorted(
+                (
+                    {
+                        "code_list": code.code_list.value,
+                        "code": code.code,
+                        "consent_type": code.consent_type,
+                    }
+                    for code in used
+                ),
+                key=lambda row: tuple(row.values()),
+            ),
+        )
+
+
+def _changes_identity(event: NewEvent) -> bool:
+    return isinstance(event.body, Void | Merge | Split)
+
+
+class _Run:
+    """One transaction's worth of timeline events."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        catalogs: Catalogs,
+        events: Sequence[NewEvent],
+        mark_used: Callable[[Connection, Sequence[NewEvent]], None],
+    ) -> None:
+        self._connection = connection
+        self._catalogs = catalogs
+        self._events = events
+        self._mark_used = mark_used
+        self._published = begin_recording(connection, catalogs)
+        self._stored = ledger.find_events(connection, {event.event_id for event in events})
+
+    def record(self) -> list[Outcome]:
+        accepted, refusals = self._sort_out()
+        recorded = self._write(accepted) if accepted else {}
+        outcomes: list[Outcome] = []
+        for event, refusal in zip(self._events, refusals, strict=True):
+            if refusal is not None:
+                outcomes.append(Refused(event, refusal))
+            elif event.event_id in self._stored:
+                stored = self._stored[event.event_id]
+                outcomes.append(_repeated(self._connection, event, stored, self._published))
+            else:
+                outcomes.append(recorded[event.event_id])
+                # Whatever comes under this id after the first one repeats it.
+                recorded[event.event_id] = replace(recorded[event.event_id], is_repeated=True)
+        return outcomes
+
+    def _sort_out(self) -> tuple[list[NewEvent], list[MayweError | None]]:
+        """Give the events that are new, and for each event at hand why it is refused, if it is."""
+        accepted: dict[str, NewEvent] = {}
+        refusals: list[MayweError | None] = []
+        for event in self._events:
+            stored = self._stored.get(event.event_id)
+            earlier = stored.event if stored is not None else accepted.get(event.event_id)
+            refusal = None
+            try:
+                if earlier is None:
+                    check_event(event, self._published.catalog)
+                    accepted[event.event_id] = event
+                else:
+                    _refuse_other_content(event, earlier)
+            except MayweError as error:
+                refusal = error
+            refusals.append(refusal)
+        return list(accepted.values()), refusals
+
+    def _write(self, events: Sequence[NewEvent]) -> dict[str, Recorded]:
+        connection, published = self._connection, self._published
+        subjects = find_or_make_subjects(connection, {event.customer_id for event in events})
+        persons = lock_persons(connection, subjects.values())
+        self._mark_used(connection, events)
+        entries = [
+            Entry(event, subjects[event.customer_id], shard_of(event.customer_id))
+            for event in events
+        ]
+        rewrites = self._fold(persons, entries)
+        written = finish(connection, self._catalogs, published, entries, rewrites)
+        events_of_subject = {
+            subject: rewrite.folded.events for rewrite in rewrites for subject in rewrite.previous
+        }
+        shards_of_subject = {
+            member.subject: [other.shard for other in person.members]
+            for person in persons.values()
+            for member in person.members
+        }
+        return {
+            entry.event.event_id: Recorded(
+                entry.event,
+                recorded_at,
+                is_repeated=False,
+                positions={
+                    number: written.positions[number] for number in shards_of_subject[entry.subject]
+                },
+                published=published,
+                events=events_of_subject[entry.subject],
+            )
+            for entry, recorded_at in zip(entries, written.recorded_at, strict=True)
+        }
+
+    def _fold(self, persons: Mapping[int, Person], entries: Sequence[Entry]) -> list[Rewrite]:
+        """Fold each person with what the ledger has and what is about to be appended."""
+        root_of_subject = {
+            member.subject: root for root, person in persons.items() for member in person.members
+        }
+        new_events: dict[int, list[TimelineEvent]] = {root: [] for root in persons}
+        for entry in entries:
+            new_events[root_of_subject[entry.subject]].append(new_timeline_event(entry.event))
+        timelines = ledger.load_timelines(self._connection, root_of_subject)
+        before = states.load_states(self._connection, persons)
+        return [
+            states.rewrite_of(
+                states.fold_person(
+                    person,
+                    [
+                        *ledger.joined(timelines, (member.subject for member in person.members)),
+                        *new_events[root],
+                    ],
+                    self._published,
+                ),
+                before.get(root),
+                {"event_ids": [event.event_id for event in new_events[root]]},
+            )
+            for root, person in persons.items()
+        ]
+
+
+def new_timeline_event(event: NewEvent) -> TimelineEvent:
+    """Give an event that is about to be recorded as part of its timeline."""
+    event_id, customer_id, body, source = event
+    return TimelineEvent(event_id, customer_id, body, source)  # type: ignore[arg-type]  # voids, merges and splits never come here
+
+
+def _refuse_other_content(event: NewEvent, earlier: NewEvent) -> None:
+    if event != earlier:
+        message = (
+            f"the event id {event.event_id!r} is taken by an event with other content: "
+            "record a new fact under a new id"
+        )
+        raise AlreadyExistsError(message, ErrorCode.EVENT_ID_TAKEN)
+
+
+def _repeated(
+    connection: Connection, event: NewEvent, stored: StoredEvent, published: PublishedCatalog
+) -> Recorded:
+    """Answer an event that the ledger has already, as the person stands now."""
+    _refuse_other_content(event, stored.event)
+    root = find_roots(connection, [stored.subject])[stored.subject]
+    members = persons_of_roots(connection, [root])[root].members
+    subjects = [member.subject for member in members]
+    return Recorded(
+        event,
+        stored.recorded_at,
+        is_repeated=True,
+        positions=positions_of(connection, {member.shard for member in members}),
+        published=published,
+        events=ledger.joined(ledger.load_timelines(connection, subjects), subjects),
+    )

@@ -1,0 +1,238 @@
+"""The roll-out of a publication: every state is brought under it, in resumable pieces.
+
+What lives here: taking pieces of work, doing them, and telling how far it has come. Several workers
+share the pieces with SKIP LOCKED; one that dies leaves its piece where its last commit left it.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from sqlalchemy import Connection, Engine, func, select, update
+
+from decision.changes import permission_changes
+from decision.instants import Instant
+from decision.timeline import PermissionTimeline
+from store import record, states
+from store.database import run_transaction, wall_clock
+from store.publications import Catalogs, PublishedCatalog
+from store.publishing import ROLL_OUT
+from store.schema import job, job_piece, publication, shard, state
+from store.sharding import SHARD_COUNT
+from store.states import StoredState
+from store.subjects import lock_persons
+from store.writing import begin_recording, finish
+
+SUBJECTS_PER_STEP: Final = 200
+"""Persons that one transaction of a roll-out folds; it holds their locks that long."""
+
+
+class RolloutState(Enum):
+    """How far a publication's roll-out has come, as far as PostgreSQL knows."""
+
+    RECORDED = "RECORDED"
+    ROLLING_OUT = "ROLLING_OUT"
+    WRITTEN = "WRITTEN"
+    SUPERSEDED = "SUPERSEDED"
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutProgress:
+    """Where a roll-out stands. WRITTEN means that only the cache may be behind."""
+
+    state: RolloutState
+    pieces_done: int
+    pieces_total: int
+    customers_done: int
+    customers_total: int
+    customers_changed: int
+    completed_at: Instant | None
+
+
+class RolloutWorker:
+    """Does pieces of the newest publication's roll-out."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        catalogs: Catalogs,
+        announce: Callable[[Mapping[int, int]], None],
+    ) -> None:
+        """Work at `engine`; `announce` is told the positions of the shards after each commit."""
+        self._engine = engine
+        self._catalogs = catalogs
+        self._announce = announce
+
+    def run_pending(self, stop: threading.Event) -> None:
+        """Do pieces until there is none left that nobody else does, or `stop` is set."""
+        while not stop.is_set() and self.step():
+            pass
+
+    def step(self) -> bool:
+        """Do one transaction's worth of work; false when there is none to be had."""
+        positions = run_transaction(self._engine, self._step)
+        if positions:
+            self._announce(positions)
+        return positions is not None
+
+    def _step(self, connection: Connection) -> Mapping[int, int] | None:
+        published = begin_recording(connection, self._catalogs)
+        piece = connection.execute(
+            select(job_piece)
+            .join(job, job.c.number == job_piece.c.job)
+            .where(job.c.kind == ROLL_OUT)
+            .where(job_piece.c.is_done.is_(False))
+            .order_by(job_piece.c.job, job_piece.c.shard)
+            .limit(1)
+            .with_for_update(skip_locked=True, of=job_piece)
+        ).one_or_none()
+        if piece is None:
+            return _complete(connection, published.number)
+        subjects = connection.scalars(
+            select(state.c.subject)
+            .where(state.c.shard == piece.shard)
+            .where(state.c.subject >= piece.next_subject)
+            .order_by(state.c.subject)
+            .limit(SUBJECTS_PER_STEP)
+        ).all()
+        step = _Step(connection, self._catalogs, published)
+        positions = step.bring_under(list(subjects)) if subjects else {}
+        connection.execute(
+            update(job_piece)
+            .where(job_piece.c.job == piece.job)
+            .where(job_piece.c.shard == piece.shard)
+            .values(
+                next_subject=subjects[-1] + 1 if subjects else piece.next_subject,
+                subjects_done=job_piece.c.subjects_done + len(subjects),
+                subjects_changed=job_piece.c.subjects_changed + step.changed_count,
+                is_done=len(subjects) < SUBJECTS_PER_STEP,
+            )
+        )
+        return positions
+
+
+class _Step:
+    """One transaction's worth of persons brought under the newest publication."""
+
+    def __init__(
+        self, connection: Connection, catalogs: Catalogs, published: PublishedCatalog
+    ) -> None:
+        self._connection = connection
+        self._catalogs = catalogs
+        self._published = published
+        self._now = wall_clock()
+        self.changed_count = 0
+
+    def bring_under(self, subjects: list[int]) -> Mapping[int, int]:
+        persons = lock_persons(self._connection, subjects)
+        before = states.load_states(self._connection, persons)
+        # A state folded under this publication already, by an event since, is right as it is.
+        stale = {
+            root: person
+            for root, person in persons.items()
+            if root in before and before[root].publication < self._published.number
+        }
+        unmatched_before = states.load_unmatched(self._connection, stale)
+        cause = {"publication": self._published.number}
+        rewrites = []
+        for folded in states.load_and_fold(self._connection, stale.values(), self._published):
+            root = folded.person.root
+            is_changed = self._changes_permissions(before[root], folded.timeline)
+            self.changed_count += is_changed
+            if (
+                is_changed
+                or set(folded.folded.unmatched) != unmatched_before.get(root, set())
+                or self._changes_record(before[root], folded.timeline)
+            ):
+                rewrites.append(states.rewrite_of(folded, before[root], cause))
+        if not rewrites:
+            return {}
+        written = finish(self._connection, self._catalogs, self._published, [], rewrites)
+        return written.positions
+
+    def _changes_permissions(self, before: StoredState, after: PermissionTimeline) -> bool:
+        changes = permission_changes(
+            record.decode(before.record, self._published.numbers).timeline,
+            self._catalogs.by_number(self._connection, before.publication).catalog,
+            after,
+            self._published.catalog,
+            self._now,
+        )
+        return next(changes, None) is not None
+
+    def _changes_record(self, before: StoredState, after: PermissionTimeline) -> bool:
+        """Tell whether a reason or a basis differs, though the same is allowed."""
+        timelines = (record.decode(before.record, self._published.numbers).timeline, after)
+        old, new = (
+            record.content_of(
+                record.encode(
+                    timeline,
+                    self._published.numbers,
+                    version=before.version,
+                    publication=self._published.number,
+                    made_at=self._now,
+                )
+            )
+            for timeline in timelines
+        )
+        return old != new
+
+
+def _complete(connection: Connection, number: int) -> Mapping[int, int] | None:
+    """Note the roll-out as complete, once, when nobody is at a piece of it any more."""
+    behind = select(shard.c.number).where(shard.c.rolled_out_publication < number)
+    if connection.scalar(behind.limit(1)) is None or _pieces_left(connection):
+        return None
+    connection.execute(behind.order_by(shard.c.number).with_for_update())
+    connection.execute(update(shard).values(rolled_out_publication=number))
+    connection.execute(
+        update(job)
+        .where(job.c.kind == ROLL_OUT)
+        .where(job.c.publication == number)
+        .values(completed_at=wall_clock())
+    )
+    return {}
+
+
+def _pieces_left(connection: Connection) -> bool:
+    return (
+        connection.scalar(select(job_piece.c.job).where(job_piece.c.is_done.is_(False)).limit(1))
+        is not None
+    )
+
+
+def progress_of(connection: Connection, number: int) -> RolloutProgress:
+    """Tell how far the roll-out of a publication has come."""
+    counts = connection.execute(
+        select(
+            func.count().filter(job_piece.c.is_done).label("done"),
+            func.count().label("total"),
+            func.coalesce(func.sum(job_piece.c.subjects_done), 0).label("customers_done"),
+            func.coalesce(func.sum(job_piece.c.subjects_total), 0).label("customers_total"),
+            func.coalesce(func.sum(job_piece.c.subjects_changed), 0).label("customers_changed"),
+        )
+        .select_from(job_piece.join(job, job.c.number == job_piece.c.job))
+        .where(job.c.publication == number)
+    ).one()
+    written = connection.scalar(select(func.min(shard.c.rolled_out_publication))) or 0
+    newest = connection.scalar(select(func.max(publication.c.number))) or 0
+    if written >= number and counts.done == SHARD_COUNT:
+        rollout_state = RolloutState.WRITTEN
+    elif newest > number:
+        rollout_state = RolloutState.SUPERSEDED
+    elif counts.done:
+        rollout_state = RolloutState.ROLLING_OUT
+    else:
+        rollout_state = RolloutState.RECORDED
+    return RolloutProgress(
+        rollout_state,
+        counts.done,
+        SHARD_COUNT,
+        int(counts.customers_done),
+        # Customers who came after the job was laid out are done as well.
+        max(int(counts.customers_total), int(counts.customers_done)),
+        int(counts.customers_changed),
+        connection.scalar(select(job.c.completed_at).where(job.c.publication == number)),
+    )

@@ -1,0 +1,244 @@
+"""The tables of the ledger database, as the code uses them.
+
+What lives here: names, types and keys for SQLAlchemy Core. The database is made by `migrations`,
+which also holds what SQLAlchemy does not describe: the append-only triggers and the recording
+clock. Instants are bigints of microseconds since 1970-01-01T00:00:00Z, UTC.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+
+ordered_text = Text(collation="C")
+"""Text compared by code point, as ids are (`semantics.md`, the basis)."""
+
+shard = Table(
+    "shard",
+    metadata,
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False, comment="outbox rows so far; gapless"),
+    Column("chain_length", BigInteger, nullable=False, comment="events chained so far"),
+    Column("chain_hash", LargeBinary, nullable=False, comment="hash of the last event"),
+    Column("incarnation", Integer, nullable=False, comment="life of the shard's cache"),
+    Column(
+        "rolled_out_publication",
+        Integer,
+        nullable=False,
+        comment="every state of the shard is right under this publication",
+    ),
+)
+
+subject = Table(
+    "subject",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("shard", SmallInteger, nullable=False),
+    Column("merged_into", BigInteger, comment="the subject that this one was merged into"),
+    Column("root", BigInteger, nullable=False, comment="where the chain of merges ends"),
+    Column("named_by_merge", Boolean, nullable=False),
+    Index("subject_by_root", "root"),
+    Index("subject_by_merged_into", "merged_into"),
+    Index("subject_by_shard", "shard", "number"),
+    comment="surrogate of a customer id; events and states name it",
+)
+
+customer = Table(
+    "customer",
+    metadata,
+    Column("customer_id", ordered_text, primary_key=True),
+    Column("subject", BigInteger, nullable=False, unique=True),
+    comment="erasable: the outside id of each subject",
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("event_id", ordered_text, primary_key=True),
+    Column("shard", SmallInteger, nullable=False),
+    Column("position", BigInteger, nullable=False, comment="place in the shard's hash chain"),
+    Column("subject", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("effective_at", BigInteger, comment="valid time; none for void, merge and split"),
+    Column("recorded_at", BigInteger, nullable=False, unique=True, comment="known time"),
+    Column("body", JSONB, nullable=False, comment="without personal fields"),
+    Column("personal_commitment", LargeBinary, nullable=False),
+    Column("previous_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    UniqueConstraint("shard", "position"),
+    Index("event_by_subject", "subject", "recorded_at"),
+    comment="append only: every accepted event",
+)
+
+event_personal = Table(
+    "event_personal",
+    metadata,
+    Column("event_id", ordered_text, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("personal", JSONB, nullable=False),
+    comment="erasable: the personal fields that event.personal_commitment commits to",
+)
+
+event_void = Table(
+    "event_void",
+    metadata,
+    Column("voided_event_id", ordered_text, primary_key=True),
+    Column("event_id", ordered_text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    comment="which events are void, and since when",
+)
+
+merge_link = Table(
+    "merge_link",
+    metadata,
+    Column("event_id", ordered_text, primary_key=True),
+    Column("from_subject", BigInteger, nullable=False),
+    Column("into_subject", BigInteger, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("split_event_id", ordered_text),
+    Column("undone_at", BigInteger, comment="known time of the split"),
+    Index("merge_link_by_from", "from_subject"),
+    Index("merge_link_by_into", "into_subject"),
+    comment="who was one person with whom, and as known when",
+)
+
+publication = Table(
+    "publication",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("publication_id", ordered_text, nullable=False, unique=True),
+    Column("document", Text, nullable=False, comment="as it was sent"),
+    Column("content", JSONB, nullable=False, comment="the document as it was read"),
+    Column("publisher", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False, unique=True),
+    Column("previous_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    comment="append only: every catalog publication, whole",
+)
+
+code_number = Table(
+    "code_number",
+    metadata,
+    Column("code_list", Text, primary_key=True),
+    Column("code", ordered_text, primary_key=True),
+    Column("number", Integer, nullable=False),
+    UniqueConstraint("code_list", "number"),
+    comment="append only: the number of each code in scope numbers, never reused",
+)
+
+used_code = Table(
+    "used_code",
+    metadata,
+    Column("code_list", Text, primary_key=True),
+    Column("code", ordered_text, primary_key=True),
+    Column("consent_type", ordered_text, primary_key=True),
+    comment="codes that an event or a published wording uses: they may not go",
+)
+
+state = Table(
+    "state",
+    metadata,
+    Column("subject", BigInteger, primary_key=True, autoincrement=False),
+    Column("shard", SmallInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("publication", Integer, nullable=False, comment="folded under this one"),
+    Column("record", LargeBinary, nullable=False, comment="the bytes that go to Redis"),
+    Column("next_change_at", BigInteger, nullable=False),
+    Column("watched_through", BigInteger, nullable=False, comment="lapses told up to here"),
+    Index("state_by_shard", "shard", "subject"),
+    Index("state_by_next_change", "next_change_at"),
+    comment="the folded permissions of each person, by root subject",
+)
+
+permission = Table(
+    "permission",
+    metadata,
+    Column("scope", BigInteger, primary_key=True),
+    Column("subject", BigInteger, primary_key=True),
+    Column("allowed_from", BigInteger, primary_key=True),
+    Column("allowed_until", BigInteger, nullable=False),
+    Index("permission_by_subject", "subject"),
+    comment="when each scope is allowed, suspensions aside, by root subject",
+)
+
+unmatched = Table(
+    "unmatched",
+    metadata,
+    Column("event_id", ordered_text, primary_key=True),
+    Column("subject", BigInteger, nullable=False, comment="root subject"),
+    Column("cause", Text, nullable=False),
+    Column("consent_types", ARRAY(Text), nullable=False),
+    Column("matrix_row_id", Text, nullable=False),
+    Index("unmatched_by_subject", "subject"),
+    comment="events that wait for a publication to give them consents",
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("subject", BigInteger, nullable=False, comment="whose customer id's record is due"),
+    Column("root", BigInteger, nullable=False, comment="whose state it shows"),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("cause", JSONB, nullable=False),
+    Column("changes", JSONB, nullable=False),
+    comment="what changed, in commit order by shard",
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("number", BigInteger, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("publication", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("completed_at", BigInteger, comment="when its last piece was done"),
+    comment="long work in resumable pieces",
+)
+
+job_piece = Table(
+    "job_piece",
+    metadata,
+    Column("job", BigInteger, primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("next_subject", BigInteger, nullable=False, comment="goes on from here"),
+    Column("subjects_total", BigInteger, nullable=False),
+    Column("subjects_done", BigInteger, nullable=False),
+    Column("subjects_changed", BigInteger, nullable=False),
+    Column("is_done", Boolean, nullable=False),
+    comment="one shard's part of a job; workers take it with SKIP LOCKED",
+)
+
+import_progress = Table(
+    "import_progress",
+    metadata,
+    Column("import_id", ordered_text, primary_key=True),
+    Column("next_position", BigInteger, nullable=False),
+    Column("accepted", BigInteger, nullable=False),
+    Column("repeated", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    comment="how far each import has come",
+)
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("is_only_row", Boolean, primary_key=True),
+    Column("epoch", Integer, nullable=False, comment="life of the ledger; raised on restore"),
+    comment="what there is one of",
+)

@@ -1,0 +1,345 @@
+"""States: each person's permissions folded and kept ready, and all that follows from them.
+
+What lives here: folding a person under a publication and writing the state, its permissions, its
+unmatched events and the outbox rows that tell the cache and the watchers. Whoever calls has locked
+the persons.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Column, Connection, delete, func, select
+
+from decision.answer import allowed_intervals
+from decision.changes import (
+    PermissionChange,
+    lapses_and_beginnings,
+    next_change_at,
+    permission_changes,
+)
+from decision.events import TimelineEvent
+from decision.fold import fold
+from decision.grants import FoldedTimeline, Unmatched, UnmatchedCause
+from decision.instants import Instant
+from decision.timeline import NOBODY, PermissionTimeline, permission_timeline
+from store import ledger, record
+from store.chain import canonical_json
+from store.change_codec import encode_changes
+from store.database import copy_rows, wall_clock
+from store.publications import Catalogs, PublishedCatalog
+from store.schema import customer, permission, shard, state, subject, unmatched
+from store.subjects import Person, ShardPosition, persons_of_roots
+
+
+class StoredState(NamedTuple):
+    """A row of `state`."""
+
+    version: int
+    publication: int
+    record: bytes
+    watched_through: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedPerson:
+    """A person folded under a publication, before it is written."""
+
+    person: Person
+    events: Sequence[TimelineEvent]
+    folded: FoldedTimeline
+    timeline: PermissionTimeline
+
+
+def fold_person(
+    person: Person, events: Sequence[TimelineEvent], published: PublishedCatalog
+) -> FoldedPerson:
+    """Fold a person's events under a publication."""
+    folded = fold(published.catalog, events, named_by_merge=person.is_named_by_merge)
+    return FoldedPerson(person, events, folded, permission_timeline(folded))
+
+
+def load_and_fold(
+    connection: Connection, persons: Iterable[Person], published: PublishedCatalog
+) -> list[FoldedPerson]:
+    """Read people's timelines from the ledger and fold them."""
+    wanted = list(persons)
+    timelines = ledger.load_timelines(
+        connection, [member.subject for person in wanted for member in person.members]
+    )
+    return [
+        fold_person(
+            person,
+            ledger.joined(timelines, (member.subject for member in person.members)),
+            published,
+        )
+        for person in wanted
+    ]
+
+
+def load_states(connection: Connection, roots: Collection[int]) -> dict[int, StoredState]:
+    """Give the states of some root subjects."""
+    rows = connection.execute(
+        select(
+            state.c.subject,
+            state.c.version,
+            state.c.publication,
+            state.c.record,
+            state.c.watched_through,
+        ).where(state.c.subject == func.any(list(roots)))
+    )
+    return {
+        row.subject: StoredState(
+            row.version, row.publication, bytes(row.record), row.watched_through
+        )
+        for row in rows
+    }
+
+
+def load_unmatched(connection: Connection, roots: Collection[int]) -> dict[int, set[Unmatched]]:
+    """Give the unmatched events of some root subjects."""
+    rows = connection.execute(select(unmatched).where(unmatched.c.subject == func.any(list(roots))))
+    found: dict[int, set[Unmatched]] = {}
+    for row in rows:
+        found.setdefault(row.subject, set()).add(
+            Unmatched(
+                row.event_id,
+                UnmatchedCause(row.cause),
+                tuple(row.consent_types),
+                row.matrix_row_id,
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A person's new state, beside the state under which each member answered before."""
+
+    folded: FoldedPerson
+    previous: Mapping[int, StoredState | None]
+    cause: Mapping[str, object]
+
+
+def rewrite_of(
+    folded: FoldedPerson, before: StoredState | None, cause: Mapping[str, object]
+) -> Rewrite:
+    """Give the rewrite of a person whose members all answered alike before."""
+    return Rewrite(folded, {member.subject: before for member in folded.person.members}, cause)
+
+
+def shards_of(persons: Iterable[Person]) -> set[int]:
+    """Give the shards whose outboxes tell of changes to these persons."""
+    return {member.shard for person in persons for member in person.members}
+
+
+class StateWriter:
+    """Writes new states in one transaction, whose locks the caller holds."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        catalogs: Catalogs,
+        published: PublishedCatalog,
+        recorded_at: Instant,
+        now: Instant,
+    ) -> None:
+        """Write states folded under `published`, recorded at one instant, judged from `now` on."""
+        self._connection = connection
+        self._catalogs = catalogs
+        self._published = published
+        self._recorded_at = recorded_at
+        self._now = now
+
+    def write(self, rewrites: Sequence[Rewrite], positions: dict[int, ShardPosition]) -> None:
+        """Replace states and what follows from them, moving the positions of the locked shards."""
+        roots = [rewrite.folded.person.root for rewrite in rewrites]
+        self._replace(
+            "state",
+            state.c.subject,
+            roots,
+            (
+                "subject",
+                "shard",
+                "version",
+                "publication",
+                "record",
+                "next_change_at",
+                "watched_through",
+            ),
+            [self._state_row(rewrite) for rewrite in rewrites],
+        )
+        self._replace(
+            "permission",
+            permission.c.subject,
+            roots,
+            ("scope", "subject", "allowed_from", "allowed_until"),
+            [row for rewrite in rewrites for row in self._permission_rows(rewrite)],
+        )
+        self._replace(
+            "unmatched",
+            unmatched.c.subject,
+            roots,
+            ("event_id", "subject", "cause", "consent_types", "matrix_row_id"),
+            [
+                (
+                    missed.event_id,
+                    rewrite.folded.person.root,
+                    missed.cause.value,
+                    list(missed.consent_types),
+                    missed.matrix_row_id,
+                )
+                for rewrite in rewrites
+                for missed in rewrite.folded.folded.unmatched
+            ],
+        )
+        copy_rows(
+            self._connection,
+            "outbox",
+            ("shard", "seq", "subject", "root", "recorded_at", "cause", "changes"),
+            [row for rewrite in rewrites for row in self._outbox_rows(rewrite, positions)],
+        )
+
+    def _replace(
+        self,
+        table: str,
+        subject_column: Column[int],
+        roots: Sequence[int],
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+    ) -> None:
+        self._connection.execute(
+            delete(subject_column.table).where(subject_column == func.any(list(roots)))
+        )
+        copy_rows(self._connection, table, columns, rows)
+
+    def _state_row(self, rewrite: Rewrite) -> Sequence[object]:
+        person, timeline = rewrite.folded.person, rewrite.folded.timeline
+        version = 1 + max(
+            (before.version for before in rewrite.previous.values() if before is not None),
+            default=0,
+        )
+        encoded = record.encode(
+            timeline,
+            self._published.numbers,
+            version=version,
+            publication=self._published.number,
+            made_at=self._now,
+        )
+        return (
+            person.root,
+            next(member.shard for member in person.members if member.subject == person.root),
+            version,
+            self._published.number,
+            encoded,
+            next_change_at(timeline, self._published.catalog, self._now),
+            self._now,
+        )
+
+    def _permission_rows(self, rewrite: Rewrite) -> Iterable[Sequence[object]]:
+        timeline = rewrite.folded.timeline
+        ended_before = self._now - record.TRIM_MARGIN_MICROSECONDS
+        for scope in timeline.segments:
+            number = self._published.numbers.scope_number(scope)
+            for interval in allowed_intervals(timeline, None, scope, ended_before):
+                yield (number, rewrite.folded.person.root, interval.start, interval.end)
+
+    def _outbox_rows(
+        self, rewrite: Rewrite, positions: dict[int, ShardPosition]
+    ) -> Iterable[Sequence[object]]:
+        cause = canonical_json(rewrite.cause)
+        encoded_by_previous: dict[int, str] = {}
+        for member in rewrite.folded.person.members:
+            before = rewrite.previous[member.subject]
+            changes = encoded_by_previous.get(id(before))
+            if changes is None:
+                found = self._changes(before, rewrite.folded.timeline)
+                encoded = encode_changes(found, self._published.numbers)
+                changes = encoded_by_previous[id(before)] = canonical_json(encoded)
+            position = positions[member.shard]
+            positions[member.shard] = position._replace(seq=position.seq + 1)
+            yield (
+                member.shard,
+                position.seq + 1,
+                member.subject,
+                rewrite.folded.person.root,
+                self._recorded_at,
+                cause,
+                changes,
+            )
+
+    def _changes(
+        self, stored: StoredState | None, after: PermissionTimeline
+    ) -> Iterable[PermissionChange]:
+        """Tell what time had changed before and nobody had told of yet, then what changes now."""
+        if stored is None:
+            before, before_catalog = NOBODY, self._published.catalog
+            now = self._now
+        else:
+            before = record.decode(stored.record, self._published.numbers).timeline
+            before_catalog = self._catalogs.by_number(self._connection, stored.publication).catalog
+            # A machine whose clock is behind may not tell of the same lapse twice.
+            now = max(self._now, stored.watched_through)
+            yield from lapses_and_beginnings(before, before_catalog, stored.watched_through, now)
+        yield from permission_changes(before, before_catalog, after, self._published.catalog, now)
+
+
+class CurrentRecord(NamedTuple):
+    """A customer's record under the newest publication; folded afresh when it is not stored so."""
+
+    record: bytes
+    is_stored: bool
+
+
+def read_records(
+    connection: Connection, customer_ids: Collection[str], published: PublishedCatalog
+) -> dict[str, CurrentRecord]:
+    """Give the record of each customer id under `published`; ids without one are unknown.
+
+    A state folded under an older publication, whose roll-out has not come by yet, is folded afresh
+    from the ledger and not written: that is the roll-out's business.
+    """
+    rows = connection.execute(
+        select(
+            customer.c.customer_id,
+            state.c.subject,
+            state.c.publication,
+            state.c.record,
+            shard.c.rolled_out_publication,
+        )
+        .select_from(customer)
+        .join(subject, subject.c.number == customer.c.subject)
+        .join(state, state.c.subject == subject.c.root)
+        .join(shard, shard.c.number == state.c.shard)
+        .where(customer.c.customer_id == func.any(list(customer_ids)))
+    ).all()
+    current: dict[str, CurrentRecord] = {}
+    stale: dict[str, int] = {}
+    for row in rows:
+        if max(row.publication, row.rolled_out_publication) >= published.number:
+            current[row.customer_id] = CurrentRecord(bytes(row.record), is_stored=True)
+        else:
+            stale[row.customer_id] = row.subject
+    if stale:
+        folded = _fold_afresh(connection, set(stale.values()), published)
+        for customer_id, root in stale.items():
+            current[customer_id] = CurrentRecord(folded[root], is_stored=False)
+    return current
+
+
+def _fold_afresh(
+    connection: Connection, roots: Collection[int], published: PublishedCatalog
+) -> dict[int, bytes]:
+    persons = persons_of_roots(connection, roots)
+    versions = {root: found.version for root, found in load_states(connection, roots).items()}
+    made_at = wall_clock()
+    return {
+        folded.person.root: record.encode(
+            folded.timeline,
+            published.numbers,
+            version=versions[folded.person.root],
+            publication=published.number,
+            made_at=made_at,
+        )
+        for folded in load_and_fold(connection, persons.values(), published)
+    }

@@ -1,0 +1,174 @@
+"""Subjects: the surrogates of customer ids, who is one person with whom, and their locks.
+
+What lives here: finding, making and locking subjects, as now. How merges were known in the past is
+in `history`. A person is a root subject with all subjects whose chain of merges ends in it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from store.database import RetryTransactionError
+from store.schema import customer, shard, subject
+from store.sharding import shard_of
+
+
+class Member(NamedTuple):
+    """One customer id of a person. An erased one has an empty id."""
+
+    subject: int
+    shard: int
+    customer_id: str
+
+
+class Person(NamedTuple):
+    """A root subject, locked by the transaction that found it, with all that are merged into it."""
+
+    root: int
+    members: Sequence[Member]
+    is_named_by_merge: bool
+
+
+def find_subjects(connection: Connection, customer_ids: Collection[str]) -> dict[str, int]:
+    """Give the subject of each customer id that has one."""
+    rows = connection.execute(
+        select(customer.c.customer_id, customer.c.subject).where(
+            customer.c.customer_id == func.any(list(customer_ids))
+        )
+    )
+    return {row.customer_id: row.subject for row in rows}
+
+
+def find_roots(connection: Connection, subjects: Collection[int]) -> dict[int, int]:
+    """Give the root of each subject."""
+    rows = connection.execute(
+        select(subject.c.number, subject.c.root).where(subject.c.number == func.any(list(subjects)))
+    )
+    return {row.number: row.root for row in rows}
+
+
+def find_or_make_subjects(connection: Connection, customer_ids: Collection[str]) -> dict[str, int]:
+    """Give the subject of each customer id, making those that are new.
+
+    New ones are made in order of their ids, so that two transactions can not wait for each other.
+    """
+    found = find_subjects(connection, customer_ids)
+    missing = sorted(set(customer_ids) - found.keys())
+    if not missing:
+        return found
+    numbers = connection.scalars(
+        text("SELECT nextval('subject_number') FROM generate_series(1, :count)"),
+        {"count": len(missing)},
+    ).all()
+    drawn = dict(zip(missing, numbers, strict=True))
+    made = connection.execute(
+        upsert(customer).on_conflict_do_nothing().returning(customer.c.customer_id),
+        [{"customer_id": customer_id, "subject": number} for customer_id, number in drawn.items()],
+    )
+    made_ids = list(made.scalars())
+    if made_ids:
+        connection.execute(
+            insert(subject),
+            [
+                {
+                    "number": drawn[customer_id],
+                    "shard": shard_of(customer_id),
+                    "merged_into": None,
+                    "root": drawn[customer_id],
+                    "named_by_merge": False,
+                }
+                for customer_id in made_ids
+            ],
+        )
+    if len(made_ids) < len(missing):
+        # Somebody else made some of them in the meantime: theirs are committed by now.
+        return find_subjects(connection, customer_ids)
+    return found | drawn
+
+
+def lock_persons(connection: Connection, subjects: Collection[int]) -> dict[int, Person]:
+    """Lock the persons to whom the subjects belong and give each by its root.
+
+    Roots are locked in order. Raises RetryTransactionError when a merge or split moved a subject
+    to another root before the lock was had.
+    """
+    roots = find_roots(connection, subjects)
+    locked = connection.execute(
+        select(subject.c.number, subject.c.root)
+        .where(subject.c.number == func.any(sorted(set(roots.values()))))
+        .order_by(subject.c.number)
+        .with_for_update()
+    ).all()
+    if any(row.number != row.root for row in locked) or find_roots(connection, subjects) != roots:
+        raise RetryTransactionError
+    return persons_of_roots(connection, set(roots.values()))
+
+
+def persons_of_roots(connection: Connection, roots: Collection[int]) -> dict[int, Person]:
+    """Give the persons of some root subjects, each by its root."""
+    rows = connection.execute(
+        select(
+            subject.c.root,
+            subject.c.number,
+            subject.c.shard,
+            subject.c.named_by_merge,
+            customer.c.customer_id,
+        )
+        .select_from(subject.outerjoin(customer, customer.c.subject == subject.c.number))
+        .where(subject.c.root == func.any(list(roots)))
+        .order_by(subject.c.number)
+    ).all()
+    members: dict[int, list[Member]] = {}
+    named: set[int] = set()
+    for row in rows:
+        members.setdefault(row.root, []).append(
+            Member(row.number, row.shard, row.customer_id or "")
+        )
+        if row.named_by_merge:
+            named.add(row.root)
+    return {root: Person(root, found, root in named) for root, found in members.items()}
+
+
+class ShardPosition(NamedTuple):
+    """Where a shard stands, locked by the transaction that read it."""
+
+    seq: int
+    chain_length: int
+    chain_hash: bytes
+
+
+def lock_shards(connection: Connection, numbers: Iterable[int]) -> dict[int, ShardPosition]:
+    """Lock shards in order and give where each stands. Subjects MUST have been locked before."""
+    rows = connection.execute(
+        select(shard.c.number, shard.c.seq, shard.c.chain_length, shard.c.chain_hash)
+        .where(shard.c.number == func.any(sorted(set(numbers))))
+        .order_by(shard.c.number)
+        .with_for_update()
+    )
+    return {
+        row.number: ShardPosition(row.seq, row.chain_length, bytes(row.chain_hash)) for row in rows
+    }
+
+
+def move_shards(connection: Connection, positions: Mapping[int, ShardPosition]) -> None:
+    """Write where locked shards stand now."""
+    connection.execute(
+        update(shard)
+        .where(shard.c.number == bindparam("shard_number"))
+        .values(
+            seq=bindparam("new_seq"),
+            chain_length=bindparam("new_length"),
+            chain_hash=bindparam("new_hash"),
+        ),
+        [
+            {
+                "shard_number": number,
+                "new_seq": position.seq,
+                "new_length": position.chain_length,
+                "new_hash": position.chain_hash,
+            }
+            for number, position in positions.items()
+        ],
+    )

@@ -1,0 +1,288 @@
+"""Filling the whole cache from PostgreSQL, and checking it against PostgreSQL.
+
+What lives here: the long walks over every customer, shard by shard, behind `maywe cache`. They may
+run beside writers and projectors and never replace anything by something older.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, Engine, Select, func, select
+
+from store.cache import Cache, CachedEntry
+from store.database import reading
+from store.meta import CacheLife
+from store.projector import Projector
+from store.record import content_of
+from store.schema import customer, state, subject
+from store.sharding import SHARD_COUNT
+
+CUSTOMERS_PER_PAGE: Final = 1000
+ATTEMPTS_PER_SHARD_MAX: Final = 3
+"""How often a shard is begun again because another life of its cache began meanwhile."""
+
+CHECKS_PER_CUSTOMER_MAX: Final = 3
+"""How often a customer who seems to differ is compared: writers may be at work."""
+
+TURNS_TO_CATCH_UP_MAX: Final = 1000
+"""Turns of a projector after which a shard counts as brought forward, writers or not."""
+
+SAMPLE_MAX: Final = 100
+"""Customer ids that a report names."""
+
+
+class Progress(NamedTuple):
+    """How many customers are done, of how many there were at the beginning."""
+
+    customers_done: int
+    customers_total: int
+
+
+@dataclass(slots=True)
+class WarmingReport:
+    """What a warm-up did. A shard is incomplete when its cache kept being begun anew."""
+
+    customers: int = 0
+    incomplete_shards: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class VerificationReport:
+    """How the cache compares with PostgreSQL.
+
+    `missing` customers are not cached, which is no fault: a check reads them from PostgreSQL.
+    `different` ones would be answered wrongly; `sample` names some of them.
+    """
+
+    checked: int = 0
+    equal: int = 0
+    missing: int = 0
+    different: int = 0
+    sample: list[str] = field(default_factory=list)
+
+    def note_different(self, customer_ids: Sequence[str]) -> None:
+        """Count customers who differ, and name them while there is room."""
+        self.different += len(customer_ids)
+        self.sample += customer_ids[: SAMPLE_MAX - len(self.sample)]
+
+
+class _Customer(NamedTuple):
+    subject: int
+    customer_id: str
+    version: int
+    record: bytes
+
+
+def warm(
+    engine: Engine,
+    cache: Cache,
+    numbers: Iterable[int] = range(SHARD_COUNT),
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> WarmingReport:
+    """Put every customer of some shards into Redis and mark the shards complete.
+
+    Raises UnavailableError when Redis or PostgreSQL does not answer; it may be run again.
+    """
+    wanted = list(numbers)
+    report = WarmingReport()
+    total = _count_customers(engine, wanted)
+    projector = Projector(engine, cache)
+    for number in wanted:
+        done_before = report.customers
+        for _ in range(ATTEMPTS_PER_SHARD_MAX):
+            report.customers = done_before
+            if _warm_shard(engine, cache, projector, number, report, total, on_progress):
+                break
+        else:
+            report.incomplete_shards.append(number)
+    return report
+
+
+def _warm_shard(
+    engine: Engine,
+    cache: Cache,
+    projector: Projector,
+    number: int,
+    report: WarmingReport,
+    total: int,
+    on_progress: Callable[[Progress], None],
+) -> bool:
+    """Fill a shard within one life of its cache; false when that ended meanwhile.
+
+    Whoever was recorded before the life began is on a page, as the pages are read later. Whoever
+    is recorded after that is projected. So nobody is missing at the end.
+    """
+    life = _life_of(cache, projector, number)
+    if life is None:
+        return False
+    for page in _pages(engine, number):
+        records = {found.customer_id: found.record for found in page}
+        if not cache.fill(number, life, records).is_accepted:
+            return False
+        report.customers += len(page)
+        on_progress(Progress(report.customers, max(total, report.customers)))
+    return cache.mark_complete(number, life).is_accepted
+
+
+def _life_of(cache: Cache, projector: Projector, number: int) -> CacheLife | None:
+    """Give the life of a shard's cache, begun here where there is none."""
+    projector.project_shard(number)
+    meta = cache.read_metas([number])[number]
+    return meta.life if meta is not None else None
+
+
+def verify(
+    engine: Engine,
+    cache: Cache,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> VerificationReport:
+    """Compare every record in Redis with PostgreSQL, by version and content.
+
+    Every shard is first brought forward, so that what differs is no mere lag. Raises
+    UnavailableError when Redis or PostgreSQL does not answer.
+    """
+    report = VerificationReport()
+    total = _count_customers(engine, range(SHARD_COUNT))
+    projector = Projector(engine, cache)
+    for number in range(SHARD_COUNT):
+        _catch_up(projector, number)
+        for page in _pages(engine, number):
+            _verify_page(engine, cache, projector, number, page, report)
+            on_progress(Progress(report.checked, max(total, report.checked)))
+    for customer_ids in _chunks(cache.scan_customer_ids()):
+        _verify_leftovers(engine, cache, customer_ids, report)
+    return report
+
+
+def _catch_up(projector: Projector, number: int) -> None:
+    for _ in range(TURNS_TO_CATCH_UP_MAX):
+        if not projector.project_shard(number):
+            return
+
+
+def _verify_page(
+    engine: Engine,
+    cache: Cache,
+    projector: Projector,
+    number: int,
+    page: Sequence[_Customer],
+    report: VerificationReport,
+) -> None:
+    open_ids = [found.customer_id for found in page]
+    report.checked += len(open_ids)
+    for check in range(CHECKS_PER_CUSTOMER_MAX):
+        if check:
+            _catch_up(projector, number)
+        # Redis first: what it shows is committed, so PostgreSQL shows at least that afterwards.
+        entries = dict(zip(open_ids, cache.read(open_ids), strict=True))
+        stored = {found.customer_id: found for found in _read_customers(engine, open_ids)}
+        different = []
+        for customer_id, entry in entries.items():
+            if _is_missing(entry):
+                report.missing += 1
+            elif _is_equal(entry, stored.get(customer_id)):
+                report.equal += 1
+            else:
+                different.append(customer_id)
+        open_ids = different
+        if not open_ids:
+            return
+    report.note_different(open_ids)
+
+
+def _verify_leftovers(
+    engine: Engine, cache: Cache, customer_ids: Sequence[str], report: VerificationReport
+) -> None:
+    """Find records of customers whom PostgreSQL does not know."""
+    entries = cache.read(customer_ids)
+    known = {found.customer_id for found in _read_customers(engine, customer_ids)}
+    leftovers = [
+        customer_id
+        for customer_id, entry in zip(customer_ids, entries, strict=True)
+        if entry.header is not None and entry.header.is_known and customer_id not in known
+    ]
+    report.checked += len(leftovers)
+    report.note_different(leftovers)
+
+
+def _is_missing(entry: CachedEntry) -> bool:
+    """Tell whether a check would turn to PostgreSQL, and not take the customer for unknown."""
+    return entry.record is None and (
+        entry.meta is None or entry.has_key or not entry.meta.is_complete
+    )
+
+
+def _is_equal(entry: CachedEntry, stored: _Customer | None) -> bool:
+    return (
+        entry.record is not None
+        and entry.header is not None
+        and stored is not None
+        and entry.header.version == stored.version
+        and content_of(entry.record) == content_of(stored.record)
+    )
+
+
+def _count_customers(engine: Engine, numbers: Iterable[int]) -> int:
+    with reading(engine) as connection:
+        counted = connection.scalar(
+            select(func.count())
+            .select_from(customer.join(subject, subject.c.number == customer.c.subject))
+            .where(subject.c.shard == func.any(list(numbers)))
+        )
+    return counted or 0
+
+
+_CUSTOMERS: Final[Select[tuple[int, str, int, bytes]]] = select(
+    subject.c.number, customer.c.customer_id, state.c.version, state.c.record
+).select_from(
+    subject.join(customer, customer.c.subject == subject.c.number).join(
+        state, state.c.subject == subject.c.root
+    )
+)
+
+
+def _pages(engine: Engine, number: int) -> Iterator[list[_Customer]]:
+    """Go through the customers of a shard, each page read in a transaction of its own."""
+    after = -1
+    while True:
+        with reading(engine) as connection:
+            page = _customers(
+                connection,
+                _CUSTOMERS.where(subject.c.shard == number)
+                .where(subject.c.number > after)
+                .order_by(subject.c.number)
+                .limit(CUSTOMERS_PER_PAGE),
+            )
+        if not page:
+            return
+        yield page
+        after = page[-1].subject
+
+
+def _read_customers(engine: Engine, customer_ids: Collection[str]) -> list[_Customer]:
+    with reading(engine) as connection:
+        return _customers(
+            connection,
+            _CUSTOMERS.where(customer.c.customer_id == func.any(list(customer_ids))),
+        )
+
+
+def _customers(
+    connection: Connection, query: Select[tuple[int, str, int, bytes]]
+) -> list[_Customer]:
+    return [
+        _Customer(row.number, row.customer_id, row.version, bytes(row.record))
+        for row in connection.execute(query)
+    ]
+
+
+def _chunks(customer_ids: Iterator[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    for customer_id in customer_ids:
+        chunk.append(customer_id)
+        if len(chunk) == CUSTOMERS_PER_PAGE:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,78 @@
+"""The end of every write: shards locked, instants drawn, events appended, states replaced.
+
+What lives here: the one sequence in which a transaction that holds its persons' locks finishes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select, text
+
+from decision.events import NewEvent
+from decision.instants import Instant
+from store import ledger
+from store.database import CATALOG_LOCK, draw_recorded_instants, wall_clock
+from store.publications import Catalogs, PublishedCatalog
+from store.schema import shard
+from store.states import Rewrite, StateWriter, shards_of
+from store.subjects import lock_shards, move_shards
+
+
+class Entry(NamedTuple):
+    """An event that is about to be appended, with the subject under which it is recorded."""
+
+    event: NewEvent
+    subject: int
+    shard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """When each entry was recorded, and where the shards stand whose outboxes tell of it."""
+
+    recorded_at: Sequence[Instant]
+    positions: Mapping[int, int]
+
+
+def begin_recording(connection: Connection, catalogs: Catalogs) -> PublishedCatalog:
+    """Keep publications out until commit and give the newest, under which events are derived."""
+    connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": CATALOG_LOCK})
+    return catalogs.newest_in(connection)
+
+
+def finish(
+    connection: Connection,
+    catalogs: Catalogs,
+    published: PublishedCatalog,
+    entries: Sequence[Entry],
+    rewrites: Sequence[Rewrite],
+) -> Written:
+    """Append the entries and replace the states, all under the locks of the shards concerned."""
+    positions = lock_shards(
+        connection,
+        shards_of(rewrite.folded.person for rewrite in rewrites)
+        | {entry.shard for entry in entries},
+    )
+    first = draw_recorded_instants(connection, max(1, len(entries)))
+    recorded_at = [first + index for index in range(len(entries))]
+    ledger.append(
+        connection,
+        (
+            ledger.Appended(*entry, instant)
+            for entry, instant in zip(entries, recorded_at, strict=True)
+        ),
+        positions,
+    )
+    last = first + max(1, len(entries)) - 1
+    StateWriter(connection, catalogs, published, last, wall_clock()).write(rewrites, positions)
+    move_shards(connection, positions)
+    return Written(recorded_at, {number: position.seq for number, position in positions.items()})
+
+
+def positions_of(connection: Connection, numbers: set[int]) -> dict[int, int]:
+    """Give where shards stand, for an answer that repeats an earlier one."""
+    rows = connection.execute(
+        select(shard.c.number, shard.c.seq).where(shard.c.number == func.any(sorted(numbers)))
+    )
+    return {row.number: row.seq for row in rows}

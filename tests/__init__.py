@@ -1,0 +1,1 @@
+"""Tests: unit, property, integration and case files, on real PostgreSQL and Redis only."""
