@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test check format protos cases bench
+.PHONY: help setup demo run test check format protos cases
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,3 @@ protos: setup ## generate the Python stubs of the contract again
 
 cases: setup ## run the case files of a directory over gRPC: make cases CASES=dir
 	@$(if $(CASES),,$(error name the directory of case files: make cases CASES=dir))$(BIN)/python -m tests.cases $(CASES)
-
-bench: setup ## run the load tests
-	@$(BIN)/python -m loadtests

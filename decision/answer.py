@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from decision.catalog import Interval
 from decision.instants import FOREVER, Instant
-from decision.reasons import Reason, Verdict
+from decision.reasons import Reason, Verdict, verdict_of
 from decision.scopes import Scope
 from decision.timeline import Basis, PermissionTimeline, Segment
 
@@ -25,7 +25,7 @@ class Answer(NamedTuple):
     @property
     def verdict(self) -> Verdict:
         """ALLOW for the reason ALLOWED, else DENY."""
-        return Verdict.ALLOW if self.reason is Reason.ALLOWED else Verdict.DENY
+        return verdict_of(self.reason)
 
     @property
     def is_allowed(self) -> bool:
@@ -86,7 +86,12 @@ class ShareAnswer(NamedTuple):
     @property
     def verdict(self) -> Verdict:
         """ALLOW only if every data set is allowed."""
-        return Verdict.ALLOW if self.reason is Reason.ALLOWED else Verdict.DENY
+        return verdict_of(self.reason)
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the answer is ALLOW."""
+        return self.reason is Reason.ALLOWED
 
     @property
     def not_after(self) -> Instant:
@@ -106,7 +111,7 @@ def allowed_intervals(
         return []
     allowed: list[Interval] = []
     for segment in timeline.segments.get(scope, ()):
-        if segment.reason is Reason.ALLOWED and segment.end > after:
+        if segment.reason is Reason.ALLOWED:
             if allowed and allowed[-1].end == segment.start:
                 allowed[-1] = Interval(allowed[-1].start, segment.end)
             else:

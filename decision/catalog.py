@@ -104,7 +104,7 @@ class AcquisitionRule:
     term: Term
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Catalog:
     """A whole catalog, without faults."""
 

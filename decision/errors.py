@@ -4,7 +4,7 @@ Messages here are written for the caller: they never contain a driver's text. Wh
 becomes is decided in one place of `service`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -61,14 +61,21 @@ class ErrorCode(Enum):
     IMPORT_IN_PROGRESS = "IMPORT_IN_PROGRESS"
     OVERLOADED = "OVERLOADED"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
 
 
 class MayweError(Exception):
-    """maywe could not do what was asked."""
+    """maywe could not do what was asked.
 
-    def __init__(self, message: str, code: ErrorCode) -> None:
+    `details` are the facts that programs read, by the names that `maywe/v1/errors.proto` gives.
+    """
+
+    def __init__(
+        self, message: str, code: ErrorCode, details: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.details: Mapping[str, str] = details or {}
 
 
 class InvalidArgumentError(MayweError):
@@ -111,12 +118,22 @@ class PublicationRefusedError(MayweError):
 class UnavailableError(MayweError):
     """A part that is needed does not answer; trying again later may help."""
 
-    def __init__(self, message: str, code: ErrorCode = ErrorCode.STORE_UNAVAILABLE) -> None:
-        super().__init__(message, code)
+    def __init__(
+        self,
+        message: str,
+        code: ErrorCode = ErrorCode.STORE_UNAVAILABLE,
+        details: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, code, details)
 
 
 class OverloadedError(MayweError):
     """More was asked at once than a stated limit admits; trying again later helps."""
 
-    def __init__(self, message: str, code: ErrorCode = ErrorCode.OVERLOADED) -> None:
-        super().__init__(message, code)
+    def __init__(
+        self,
+        message: str,
+        code: ErrorCode = ErrorCode.OVERLOADED,
+        details: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, code, details)

@@ -66,7 +66,7 @@ class _Draft:
 
     __slots__ = ("event_id", "matrix_row_id", "obtained_at", "product", "term_end", "wording")
 
-    def __init__(  # noqa: PLR0913 - these are the facts of a grant, and none follows from another
+    def __init__(
         self,
         event_id: str,
         wording: Wording,

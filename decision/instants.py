@@ -5,7 +5,7 @@ in `terms`; nothing here knows what an instant is used for.
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -94,7 +94,7 @@ def parse_instant_or_date(text: str, zone: ZoneInfo) -> Instant:
     except ValueError as error:
         message = f"{text!r} is not a day of the calendar"
         raise ValueError(message) from error
-    return _checked(local_to_instant(datetime(day.year, day.month, day.day), zone), text)
+    return _checked(local_to_instant(datetime.combine(day, time.min), zone), text)
 
 
 def local_to_instant(local: datetime, zone: ZoneInfo) -> Instant:

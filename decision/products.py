@@ -9,7 +9,7 @@ import unicodedata
 from functools import cached_property
 from typing import Final, NamedTuple
 
-_LOOK_ALIKES: Final = str.maketrans("АВЕКМНОРСТУХ", "ABEKMHOPCTYX")  # noqa: RUF001 - the Cyrillic letters are the point
+_LOOK_ALIKES: Final = str.maketrans("АВЕКМНОРСТУХ", "ABEKMHOPCTYX")
 
 
 def normalise(text: str) -> str:

@@ -41,3 +41,14 @@ STRENGTH_BY_CAUSE: Final[dict[Reason, int]] = {
     Reason.CONSENT_EXPIRED: 1,
 }
 """Of causes that fall on the same instant the strongest is named (`semantics.md`, step 5)."""
+
+
+def verdict_of(reason: Reason) -> Verdict:
+    """Give the verdict that a reason stands for."""
+    return _OTHER_VERDICTS.get(reason, Verdict.DENY)
+
+
+_OTHER_VERDICTS: Final = {
+    Reason.ALLOWED: Verdict.ALLOW,
+    Reason.UNAVAILABLE: Verdict.UNDETERMINED,
+}

@@ -71,8 +71,9 @@ def problem_of_form(selector: Selector, *, for_revocation: bool) -> str:
     if selector.kind is not None:
         kinds.add(selector.kind)
     if len(kinds) > 1:
+        parts = ", ".join(named)
         return (
-            f"nothing matches {', '.join(named)} together: channel is part of contact scopes "
-            + ("only, partner and dataset of share scopes only")
+            f"nothing matches {parts} together: channel is part of contact scopes only, "
+            "partner and dataset of share scopes only"
         )
     return ""

@@ -80,8 +80,8 @@ def end_of_term(start: Instant, term: Term, zone: ZoneInfo) -> Instant:
     """
     if not isinstance(term, Duration):
         return FOREVER
-    local = to_datetime(start).astimezone(zone).replace(tzinfo=None)
     try:
+        local = to_datetime(start).astimezone(zone).replace(tzinfo=None)
         moved = _add_months(local, term.months) + timedelta(days=term.days)
         end = local_to_instant(moved, zone)
     except (OverflowError, ValueError):

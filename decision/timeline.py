@@ -8,6 +8,7 @@ suspensions stay in the catalog: `answer` puts the three together.
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from decision.grants import Ending, FoldedTimeline, Grant
@@ -130,7 +131,7 @@ def _sweep(covering: list[tuple[Grant, Ending]], bases: _Bases) -> list[Segment]
     obtained: list[tuple[_Preference, int]] = []
     strongest_end = (BEGINNING, 0, Reason.NO_CONSENT)
     next_grant = 0
-    for start, end in zip(boundaries, boundaries[1:], strict=False):
+    for start, end in pairwise(boundaries):
         while next_grant < len(covering) and covering[next_grant][0].obtained_at == start:
             grant, ending = covering[next_grant]
             preference = _Preference(

@@ -2,8 +2,8 @@
 
 What lives here: the keys, and every way in which Redis is read and written. A write of records is
 one Lua call on one shard, so it is atomic, and every call says to which life of the cache it
-belongs (`design.md`, "No stale ALLOW", step 2). Records are replaced, never deleted. No other module
-of the store talks to Redis, and the driver's errors do not leave this one.
+belongs (`design.md`, "No stale ALLOW", step 2). Records are replaced, never deleted. No other
+module of the store talks to Redis, and the driver's errors do not leave this one.
 """
 
 import re

@@ -12,7 +12,7 @@ from decision.errors import ErrorCode, NotFoundError, PreconditionError
 from decision.events import Merge, NewEvent, Split, Void
 from store import ledger, states
 from store.publications import Catalogs, PublishedCatalog
-from store.schema import event_void, merge_link, permission, state, subject, unmatched
+from store.schema import customer, event_void, merge_link, permission, state, subject, unmatched
 from store.sharding import shard_of
 from store.states import Rewrite
 from store.subjects import (
@@ -89,10 +89,18 @@ class _Change:
         voided = ledger.find_events(self._connection, [event_id]).get(event_id)
         if voided is None:
             message = f"there is no event {event_id!r} to void"
-            raise NotFoundError(message, ErrorCode.EVENT_NOT_FOUND)
+            raise NotFoundError(
+                message,
+                ErrorCode.EVENT_NOT_FOUND,
+                {"field": "voided_event_id", "event_id": event_id},
+            )
         if voided.kind in ledger.IDENTITY_KINDS:
             message = f"{event_id!r} is a {voided.kind}, which can not be voided"
-            raise PreconditionError(message, ErrorCode.NOT_VOIDABLE)
+            raise PreconditionError(
+                message,
+                ErrorCode.NOT_VOIDABLE,
+                {"field": "voided_event_id", "kind": voided.kind},
+            )
         return voided
 
     def _refuse_void_event(self, event_id: str) -> None:
@@ -101,7 +109,11 @@ class _Change:
         )
         if by_event_id is not None:
             message = f"{event_id!r} is void already, by event {by_event_id!r}"
-            raise PreconditionError(message, ErrorCode.ALREADY_VOID)
+            raise PreconditionError(
+                message,
+                ErrorCode.ALREADY_VOID,
+                {"field": "voided_event_id", "voided_by_event_id": by_event_id},
+            )
 
     def merge(self, body: Merge) -> Written:
         found = find_or_make_subjects(
@@ -111,12 +123,24 @@ class _Change:
         into_subject = found[body.into_customer_id]
         persons = lock_persons(self._connection, [from_subject, into_subject])
         into_root = _root_of(persons, into_subject)
-        if self._merged_into(from_subject) is not None:
+        merged_into = self._merged_into(from_subject)
+        if merged_into is not None:
             message = f"{body.from_customer_id!r} is merged already: split it first"
-            raise PreconditionError(message, ErrorCode.ALREADY_MERGED)
+            raise PreconditionError(
+                message,
+                ErrorCode.ALREADY_MERGED,
+                {
+                    "field": "from_customer_id",
+                    "into_customer_id": self._customer_id_of(merged_into),
+                },
+            )
         if into_root == from_subject:
             message = f"{body.into_customer_id!r} is merged into {body.from_customer_id!r} already"
-            raise PreconditionError(message, ErrorCode.MERGE_CIRCLE)
+            raise PreconditionError(
+                message,
+                ErrorCode.MERGE_CIRCLE,
+                {"field": "into_customer_id", "customer_id": body.into_customer_id},
+            )
         previous = self._previous_states(persons)
         self._connection.execute(
             update(subject).where(subject.c.root == from_subject).values(root=into_root)
@@ -151,7 +175,11 @@ class _Change:
         persons = lock_persons(self._connection, found.values())
         if number is None or self._merged_into(number) is None:
             message = f"{body.customer_id!r} is not merged into another customer"
-            raise PreconditionError(message, ErrorCode.NOT_MERGED)
+            raise PreconditionError(
+                message,
+                ErrorCode.NOT_MERGED,
+                {"field": "customer_id", "customer_id": body.customer_id},
+            )
         previous = self._previous_states(persons)
         self._connection.execute(
             update(subject).where(subject.c.number == number).values(merged_into=None)
@@ -177,6 +205,15 @@ class _Change:
     def _merged_into(self, number: int) -> int | None:
         return self._connection.scalar(
             select(subject.c.merged_into).where(subject.c.number == number)
+        )
+
+    def _customer_id_of(self, number: int) -> str:
+        """Give the outside id of a subject; an erased one has none."""
+        return (
+            self._connection.scalar(
+                select(customer.c.customer_id).where(customer.c.subject == number)
+            )
+            or ""
         )
 
     def _merged_below(self, number: int) -> Collection[int]:

@@ -30,25 +30,44 @@ NOTHING_PUBLISHED = PublishedCatalog(0, BEGINNING, EMPTY_CATALOG, CodeNumbers({}
 
 
 @dataclass(frozen=True, slots=True)
-class Publication:
-    """A publication as it stands in the ledger."""
+class PublicationHead:
+    """A publication as it stands in the ledger, without its document."""
 
     number: int
     publication_id: str
-    document: str
     publisher: str
     comment: str
     recorded_at: Instant
 
 
-_COLUMNS = (
+@dataclass(frozen=True, slots=True)
+class Publication(PublicationHead):
+    """A publication as it stands in the ledger, whole."""
+
+    document: str
+
+
+_HEAD_COLUMNS = (
     publication.c.number,
     publication.c.publication_id,
-    publication.c.document,
     publication.c.publisher,
     publication.c.comment,
     publication.c.recorded_at,
 )
+_COLUMNS = (*_HEAD_COLUMNS, publication.c.document)
+
+
+def list_newest_publications(
+    connection: Connection, below: int, limit: int
+) -> Sequence[PublicationHead]:
+    """Give at most `limit` publications with numbers below `below`, the newest first."""
+    rows = connection.execute(
+        select(*_HEAD_COLUMNS)
+        .where(publication.c.number < below)
+        .order_by(publication.c.number.desc())
+        .limit(limit)
+    )
+    return [PublicationHead(*row) for row in rows]
 
 
 def list_publications(connection: Connection, known_at: Instant) -> Sequence[Publication]:
@@ -66,7 +85,11 @@ def get_publication(connection: Connection, number: int) -> Publication:
     row = connection.execute(select(*_COLUMNS).where(publication.c.number == number)).one_or_none()
     if row is None:
         message = f"there is no publication {number}"
-        raise NotFoundError(message, ErrorCode.PUBLICATION_NOT_FOUND)
+        raise NotFoundError(
+            message,
+            ErrorCode.PUBLICATION_NOT_FOUND,
+            {"field": "number", "number": str(number)},
+        )
     return Publication(*row)
 
 

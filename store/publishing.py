@@ -148,7 +148,11 @@ def _publish(
             f"publication {newest.number} is the newest, not {new.expected_number}: "
             "look at what was published in between"
         )
-        raise AbortedError(message, ErrorCode.PUBLICATION_OUTDATED)
+        raise AbortedError(
+            message,
+            ErrorCode.PUBLICATION_OUTDATED,
+            {"field": "expected_number", "newest_number": str(newest.number)},
+        )
     published = read_and_check(connection, new.content, newest)
     recorded_at = draw_recorded_instants(connection, 1)
     _append(connection, published.number, recorded_at, new)
@@ -165,7 +169,11 @@ def _repeated(
 ) -> PublicationRecorded:
     if earlier.content != new.content:
         message = f"the publication id {new.publication_id!r} is taken by another document"
-        raise AlreadyExistsError(message, ErrorCode.PUBLICATION_ID_TAKEN)
+        raise AlreadyExistsError(
+            message,
+            ErrorCode.PUBLICATION_ID_TAKEN,
+            {"field": "publication_id", "publication_id": new.publication_id},
+        )
     return PublicationRecorded(
         earlier.number, earlier.recorded_at, is_repeated=True, positions=_positions(connection)
     )
@@ -230,7 +238,8 @@ def _start_roll_out(connection: Connection, number: int, recorded_at: Instant) -
                 func.coalesce(totals.c.total, 0),
                 text("0"),
                 text("0"),
-                text("false"),
+                # Whoever comes from now on is folded under this publication at once.
+                totals.c.total.is_(None),
             ).select_from(shard.outerjoin(totals, totals.c.shard == shard.c.number)),
         )
     )

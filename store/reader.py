@@ -78,7 +78,7 @@ class PermissionReader:
         OverloadedError when too many reads of PostgreSQL wait already.
         """
         entries = self._read_cache(customer_ids)
-        published = self._catalog_for(entries)
+        published = self._catalog_for(entries, token)
         judged = [
             _from_cache(entry, shard_of(customer_id), published, scopes, token)
             for customer_id, entry in zip(customer_ids, entries, strict=True)
@@ -108,10 +108,12 @@ class PermissionReader:
             _logger.warning("Redis answers again")
         return entries
 
-    def _catalog_for(self, entries: Iterable[CachedEntry]) -> PublishedCatalog:
-        """Give the newest catalog, at least the newest that what was cached tells of."""
+    def _catalog_for(self, entries: Iterable[CachedEntry], token: Token | None) -> PublishedCatalog:
+        """Give the newest catalog, at least the newest that the cache or the token tells of."""
         published = self._catalogs.newest()
         told = max((_newest_told_by(entry) for entry in entries), default=0)
+        if token is not None:
+            told = max(told, token.publication)
         return published if told <= published.number else self._catalogs.refresh(told)
 
     def _read_postgresql(

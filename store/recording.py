@@ -312,7 +312,11 @@ def _refuse_other_content(event: NewEvent, earlier: NewEvent) -> None:
             f"the event id {event.event_id!r} is taken by an event with other content: "
             "record a new fact under a new id"
         )
-        raise AlreadyExistsError(message, ErrorCode.EVENT_ID_TAKEN)
+        raise AlreadyExistsError(
+            message,
+            ErrorCode.EVENT_ID_TAKEN,
+            {"field": "event_id", "event_id": event.event_id},
+        )
 
 
 def _repeated(

@@ -24,9 +24,9 @@ from decision.grants import FoldedTimeline, Unmatched, UnmatchedCause
 from decision.instants import Instant
 from decision.timeline import NOBODY, PermissionTimeline, permission_timeline
 from store import ledger, record
-from store.chain import canonical_json
-from store.change_codec import encode_changes
+from store.change_codec import EncodedChange
 from store.database import copy_rows, wall_clock
+from store.outbox import BY_TIME, Outbox
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import customer, permission, shard, state, subject, unmatched
 from store.subjects import Person, ShardPosition, persons_of_roots
@@ -193,12 +193,10 @@ class StateWriter:
                 for missed in rewrite.folded.folded.unmatched
             ],
         )
-        copy_rows(
-            self._connection,
-            "outbox",
-            ("shard", "seq", "subject", "root", "recorded_at", "cause", "changes"),
-            [row for rewrite in rewrites for row in self._outbox_rows(rewrite, positions)],
-        )
+        outbox = Outbox(self._connection, self._published.numbers, self._recorded_at, positions)
+        for rewrite in rewrites:
+            self._tell(rewrite, outbox)
+        outbox.flush()
 
     def _replace(
         self,
@@ -219,6 +217,13 @@ class StateWriter:
             (before.version for before in rewrite.previous.values() if before is not None),
             default=0,
         )
+        # A machine whose clock is behind may not begin to watch what was told of already.
+        watched_through = max(
+            [
+                self._now,
+                *(before.watched_through for before in rewrite.previous.values() if before),
+            ]
+        )
         encoded = record.encode(
             timeline,
             self._published.numbers,
@@ -232,8 +237,8 @@ class StateWriter:
             version,
             self._published.number,
             encoded,
-            next_change_at(timeline, self._published.catalog, self._now),
-            self._now,
+            next_change_at(timeline, self._published.catalog, watched_through),
+            watched_through,
         )
 
     def _permission_rows(self, rewrite: Rewrite) -> Iterable[Sequence[object]]:
@@ -244,44 +249,36 @@ class StateWriter:
             for interval in allowed_intervals(timeline, None, scope, ended_before):
                 yield (number, rewrite.folded.person.root, interval.start, interval.end)
 
-    def _outbox_rows(
-        self, rewrite: Rewrite, positions: dict[int, ShardPosition]
-    ) -> Iterable[Sequence[object]]:
-        cause = canonical_json(rewrite.cause)
-        encoded_by_previous: dict[int, str] = {}
+    def _tell(self, rewrite: Rewrite, outbox: Outbox) -> None:
+        """Append a row for each member, and before it one for what time had changed untold."""
+        encoded_by_previous: dict[int, tuple[list[EncodedChange], list[EncodedChange]]] = {}
+        root = rewrite.folded.person.root
         for member in rewrite.folded.person.members:
             before = rewrite.previous[member.subject]
-            changes = encoded_by_previous.get(id(before))
-            if changes is None:
-                found = self._changes(before, rewrite.folded.timeline)
-                encoded = encode_changes(found, self._published.numbers)
-                changes = encoded_by_previous[id(before)] = canonical_json(encoded)
-            position = positions[member.shard]
-            positions[member.shard] = position._replace(seq=position.seq + 1)
-            yield (
-                member.shard,
-                position.seq + 1,
-                member.subject,
-                rewrite.folded.person.root,
-                self._recorded_at,
-                cause,
-                changes,
-            )
+            encoded = encoded_by_previous.get(id(before))
+            if encoded is None:
+                lapses, changes = self._changes(before, rewrite.folded.timeline)
+                encoded = outbox.encode(lapses), outbox.encode(changes)
+                encoded_by_previous[id(before)] = encoded
+            if encoded[0]:
+                outbox.add(member, root, BY_TIME, encoded[0])
+            outbox.add(member, root, rewrite.cause, encoded[1])
 
     def _changes(
         self, stored: StoredState | None, after: PermissionTimeline
-    ) -> Iterable[PermissionChange]:
+    ) -> tuple[Iterable[PermissionChange], Iterable[PermissionChange]]:
         """Tell what time had changed before and nobody had told of yet, then what changes now."""
+        catalog = self._published.catalog
         if stored is None:
-            before, before_catalog = NOBODY, self._published.catalog
-            now = self._now
-        else:
-            before = record.decode(stored.record, self._published.numbers).timeline
-            before_catalog = self._catalogs.by_number(self._connection, stored.publication).catalog
-            # A machine whose clock is behind may not tell of the same lapse twice.
-            now = max(self._now, stored.watched_through)
-            yield from lapses_and_beginnings(before, before_catalog, stored.watched_through, now)
-        yield from permission_changes(before, before_catalog, after, self._published.catalog, now)
+            return (), permission_changes(NOBODY, catalog, after, catalog, self._now)
+        before = record.decode(stored.record, self._published.numbers).timeline
+        before_catalog = self._catalogs.by_number(self._connection, stored.publication).catalog
+        # A machine whose clock is behind may not tell of the same lapse twice.
+        now = max(self._now, stored.watched_through)
+        return (
+            lapses_and_beginnings(before, before_catalog, stored.watched_through, now),
+            permission_changes(before, before_catalog, after, catalog, now),
+        )
 
 
 class CurrentRecord(NamedTuple):

@@ -17,43 +17,67 @@ from store.sharding import SHARD_COUNT
 
 VERSION: Final = 1
 
-_HEAD: Final = struct.Struct("<BI")
-_POSITION: Final = struct.Struct("<HQ")
+_HEAD: Final = struct.Struct("<BII")
+_POSITION: Final = struct.Struct("<BQ")
 _CHECKSUM: Final = struct.Struct("<I")
-_BYTES_MAX: Final = _HEAD.size + SHARD_COUNT * _POSITION.size + _CHECKSUM.size
+
+POSITIONS_MAX: Final = 16
+"""Shards that a token names one by one; a person of more merged customer ids is rare."""
+
+EVERY_SHARD: Final = SHARD_COUNT
+"""Stands for all shards at once where there would be too many to name."""
+
+_BYTES_MAX: Final = _HEAD.size + POSITIONS_MAX * _POSITION.size + _CHECKSUM.size
 CHARACTERS_MAX: Final = -(-_BYTES_MAX // 3) * 4
-"""No token is longer."""
+"""No token is longer. The contract promises at most 256 characters."""
 
 
 class Token:
-    """Where the shards stood that a write concerned, in one epoch of the ledger. Immutable."""
+    """Where the shards stood that a write concerned, in one epoch of the ledger. Immutable.
 
-    __slots__ = ("epoch", "positions")
+    `publication` is the number of a publication that the token answered, else 0: questions that
+    carry it are answered under that catalog or a later one.
+    """
 
-    def __init__(self, epoch: int, positions: Mapping[int, int]) -> None:
-        """Take the epoch and the seq of each shard concerned, by the shard's number."""
+    __slots__ = ("epoch", "positions", "publication")
+
+    def __init__(self, epoch: int, positions: Mapping[int, int], publication: int = 0) -> None:
+        """Take the epoch and the seq of each shard concerned, by the shard's number.
+
+        Of too many shards the highest seq stands for all: a shard that is not there yet is then
+        taken for behind, and PostgreSQL is asked, which is never wrong.
+        """
         self.epoch: Final = epoch
-        self.positions: Final[Mapping[int, int]] = dict(positions)
+        self.publication: Final = publication
+        self.positions: Final[Mapping[int, int]] = (
+            dict(positions)
+            if len(positions) <= POSITIONS_MAX
+            else {EVERY_SHARD: max(positions.values())}
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Token):
             return NotImplemented
-        return (self.epoch, self.positions) == (other.epoch, other.positions)
+        return self._parts == other._parts
 
     def __hash__(self) -> int:
-        return hash((self.epoch, frozenset(self.positions.items())))
+        return hash(self._parts)
 
     def __repr__(self) -> str:
-        return f"Token({self.epoch}, {self.positions})"
+        return f"Token({self.epoch}, {self.positions}, {self.publication})"
+
+    @property
+    def _parts(self) -> tuple[int, int, frozenset[tuple[int, int]]]:
+        return self.epoch, self.publication, frozenset(self.positions.items())
 
     def is_reached_by(self, shard_number: int, meta: Meta) -> bool:
         """Tell whether the cached records of a shard show the write (`design.md`, step 7)."""
-        seq = self.positions.get(shard_number)
+        seq = self.positions.get(shard_number, self.positions.get(EVERY_SHARD))
         return seq is None or (meta.life.epoch == self.epoch and meta.applied_seq >= seq)
 
     def encode(self) -> str:
         """Write the token as text that is safe in URLs."""
-        content = _HEAD.pack(VERSION, self.epoch) + b"".join(
+        content = _HEAD.pack(VERSION, self.epoch, self.publication) + b"".join(
             _POSITION.pack(number, seq) for number, seq in sorted(self.positions.items())
         )
         whole = content + _CHECKSUM.pack(zlib.crc32(content))
@@ -81,8 +105,10 @@ def _decode(text: str) -> Token | None:
     positions_bytes = len(content) - _HEAD.size
     if positions_bytes < 0 or positions_bytes % _POSITION.size:
         return None
-    version, epoch = _HEAD.unpack_from(content)
+    version, epoch, publication = _HEAD.unpack_from(content)
     if version != VERSION or _CHECKSUM.unpack(checksum) != (zlib.crc32(content),):
         return None
     positions = dict(_POSITION.iter_unpack(content[_HEAD.size :]))
-    return Token(epoch, positions) if all(number < SHARD_COUNT for number in positions) else None
+    if any(number > EVERY_SHARD for number in positions):
+        return None
+    return Token(epoch, positions, publication)

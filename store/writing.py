@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Engine, func, select, text
 
 from decision.events import NewEvent
 from decision.instants import Instant
 from store import ledger
-from store.database import CATALOG_LOCK, draw_recorded_instants, wall_clock
+from store.database import CATALOG_LOCK, draw_recorded_instants, reading, wall_clock
 from store.publications import Catalogs, PublishedCatalog
-from store.schema import shard
+from store.schema import installation, shard
 from store.states import Rewrite, StateWriter, shards_of
 from store.subjects import lock_shards, move_shards
 
@@ -68,6 +68,13 @@ def finish(
     StateWriter(connection, catalogs, published, last, wall_clock()).write(rewrites, positions)
     move_shards(connection, positions)
     return Written(recorded_at, {number: position.seq for number, position in positions.items()})
+
+
+def read_epoch(engine: Engine) -> int:
+    """Give the life of the ledger that tokens name. Raises UnavailableError."""
+    with reading(engine) as connection:
+        epoch: int = connection.scalars(select(installation.c.epoch)).one()
+        return epoch
 
 
 def positions_of(connection: Connection, numbers: set[int]) -> dict[int, int]:

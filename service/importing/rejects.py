@@ -50,6 +50,7 @@ class RejectWriter:
             self._rows.writerow(COLUMNS)
             self._rows.writerows(kept)
             self.count = len(kept)
+            self.kept_line_numbers = frozenset(int(row[0]) for row in kept)
             self.checkpoint()
             # Only now may the partial file of the interrupted run go: what is kept of it is safe.
             begun.replace(self._partial)

@@ -98,6 +98,17 @@ class Tally:
             case Skipped():
                 self.blanks += 1
 
+    def plus(self, other: "Tally") -> "Tally":
+        """Give the sum of two."""
+        return Tally(
+            self.lines + other.lines,
+            self.events + other.events,
+            self.rejects + other.rejects,
+            self.headers + other.headers,
+            self.blanks + other.blanks,
+            self.continuations + other.continuations,
+        )
+
     @property
     def adds_up(self) -> bool:
         """Whether every line is accounted for."""

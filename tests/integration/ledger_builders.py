@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from decision.answer import answer_scope
 from decision.events import Body, Consent, Merge, NewEvent, Revocation, Source, Split
-from decision.instants import FOREVER, parse_instant
+from decision.instants import parse_instant
 from decision.reasons import Reason
 from decision.scopes import Scope, contact
 from decision.selectors import EVERYTHING
@@ -27,6 +27,7 @@ from store.publishing import NewPublication, publish
 from store.reader import Permissions
 from store.recording import Recorded, Recorder
 from store.rollout import RolloutWorker
+from store.sharding import shard_of
 
 LONG_AGO: Final = parse_instant("2020-01-01T00:00:00Z")
 PHONE: Final = contact("advertising", "phone")
@@ -141,10 +142,5 @@ def reason_for(permissions: Permissions, scope: Scope = PHONE, at: int | None = 
 
 def ids_of_shard(number: int, count: int) -> list[str]:
     """Customer ids that all belong to one shard."""
-    from store.sharding import shard_of  # noqa: PLC0415
-
     ids = (f"customer-{index}" for index in itertools.count())
     return list(itertools.islice((found for found in ids if shard_of(found) == number), count))
-
-
-__all__ = ["FOREVER"]

@@ -1,0 +1,120 @@
+"""`maywe serve`, `migrate`, `config` and `version`: the commands that run on the stores themselves.
+
+What lives here: reading the settings, running a server until it is told to stop, and saying in one
+line what keeps it from starting.
+"""
+
+import importlib.metadata
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final
+
+import click
+
+from decision.errors import MayweError
+from service.cli.exits import Exit, Group, trouble
+from service.composition import (
+    ALL_ROLES,
+    NotMigratedError,
+    Role,
+    migrate,
+    open_application,
+)
+from service.embedded import EmbeddedServerError
+from service.server import ListenError, running_server
+from service.settings import SETTINGS, Settings, SettingsError, read_settings, shown_settings
+
+_LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def with_settings(command: Callable[[Settings], None]) -> Callable[..., None]:
+    """Give a command a flag for every setting, and hand it the settings."""
+
+    @wraps(command)
+    def with_flags(**flags: Any) -> None:  # noqa: ANN401 - the flags that follow from the table
+        try:
+            settings = read_settings(flags, os.environ)
+        except SettingsError as error:
+            raise trouble(str(error), Exit.USAGE) from error
+        logging.basicConfig(level=settings.log_level.upper(), format=_LOG_FORMAT)
+        try:
+            command(settings)
+        except (EmbeddedServerError, NotMigratedError, ListenError, MayweError) as error:
+            raise trouble(str(error), Exit.NOT_KNOWN) from error
+
+    decorated: Callable[..., None] = with_flags
+    for setting in reversed(SETTINGS):
+        decorated = click.option(
+            setting.flag,
+            setting.name,
+            default=None,
+            help=f"{setting.help} [{setting.variable}; {setting.default() or 'none'}]",
+        )(decorated)
+    return decorated
+
+
+@click.group(cls=Group)
+def serve() -> None:
+    """Run a server until it is interrupted."""
+
+
+@serve.command("decision")
+@with_settings
+def serve_decision(settings: Settings) -> None:
+    """Answer questions."""
+    _serve(settings, frozenset({Role.DECISION}))
+
+
+@serve.command("writer")
+@with_settings
+def serve_writer(settings: Settings) -> None:
+    """Record events and publications, and keep the cache in step."""
+    _serve(settings, frozenset({Role.WRITER}))
+
+
+@serve.command("all")
+@with_settings
+def serve_all(settings: Settings) -> None:
+    """Do both in one process."""
+    _serve(settings, ALL_ROLES)
+
+
+def _serve(settings: Settings, roles: frozenset[Role]) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with (
+        open_application(settings, roles) as application,
+        running_server(application, settings.listen) as server,
+    ):
+        click.echo(f"listening on {server.address}")
+        stop.wait()
+
+
+@click.command("migrate")
+@with_settings
+def migrate_command(settings: Settings) -> None:
+    """Bring the database to the newest schema."""
+    was_behind = migrate(settings)
+    click.echo("the schema is up to date now" if was_behind else "the schema was up to date")
+
+
+@click.command("config")
+@with_settings
+def config_command(settings: Settings) -> None:
+    """Show every setting as it would be used, passwords masked."""
+    for variable, value in shown_settings(settings).items():
+        click.echo(f"{variable}={value}")
+
+
+@click.command("version")
+def version_command() -> None:
+    """Show the version of this program."""
+    click.echo(f"maywe {importlib.metadata.version('maywe')}")
+
+
+COMMANDS: Final = (serve, migrate_command, config_command, version_command)

@@ -1,0 +1,135 @@
+"""Channels to the decision server and the writer, and the stubs on them.
+
+What lives here: deadlines, the retry policy and keep-alive, given once for every call as a gRPC
+service config, so that no call can forget them. Streams have no deadline of their own here and are
+not retried: whoever reads one knows how to go on with it.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
+from maywe.v1 import catalog_pb2, consent_pb2, decision_pb2, writer_pb2
+from maywe.v1.catalog_pb2_grpc import CatalogServiceStub
+from maywe.v1.consent_pb2_grpc import ConsentServiceStub
+from maywe.v1.decision_pb2_grpc import DecisionServiceStub
+from maywe.v1.writer_pb2_grpc import WriterServiceStub
+
+DEFAULT_ADDRESS: Final = "127.0.0.1:7443"
+DEFAULT_TIMEOUT_SECONDS: Final = 10.0
+
+LONG_CALL_TIMEOUT_SECONDS: Final = 900.0
+"""For the calls that look at every customer or at every event."""
+
+MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Of an answer. The proof of a long history is larger than the 4 MiB that gRPC takes by default."""
+
+RETRY_ATTEMPTS_MAX: Final = 4
+RETRY_BACK_OFF_SECONDS_FIRST: Final = 0.1
+RETRY_BACK_OFF_SECONDS_MAX: Final = 2.0
+KEEP_ALIVE_MILLISECONDS: Final = 30_000
+KEEP_ALIVE_TIMEOUT_MILLISECONDS: Final = 10_000
+
+_LONG_CALLS: Final = frozenset({"ValidateCatalog", "PreviewPublication", "Publish"})
+_FILES: Final[tuple[FileDescriptor, ...]] = (
+    decision_pb2.DESCRIPTOR,
+    writer_pb2.DESCRIPTOR,
+    catalog_pb2.DESCRIPTOR,
+    consent_pb2.DESCRIPTOR,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Stubs of the four services, and where they are, for what is said when a call fails."""
+
+    decision: DecisionServiceStub
+    writer: WriterServiceStub
+    catalog: CatalogServiceStub
+    consent: ConsentServiceStub
+    decision_address: str
+    writer_address: str
+
+
+@contextmanager
+def open_client(
+    decision_address: str = DEFAULT_ADDRESS,
+    writer_address: str = DEFAULT_ADDRESS,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+) -> Iterator[Client]:
+    """Open channels to both servers, or one when they are one, and close them at the end.
+
+    The checks, lists and proofs of `DecisionService` go to the decision server, everything else to
+    the writer. Nothing is connected before the first call. `timeout_seconds` is for each call that
+    is no stream, its retries included.
+    """
+    with ExitStack() as stack:
+        decision = stack.enter_context(_channel(decision_address, timeout_seconds))
+        writer = decision
+        if writer_address != decision_address:
+            writer = stack.enter_context(_channel(writer_address, timeout_seconds))
+        yield Client(
+            DecisionServiceStub(decision),
+            WriterServiceStub(writer),
+            CatalogServiceStub(writer),
+            ConsentServiceStub(writer),
+            decision_address,
+            writer_address,
+        )
+
+
+def _channel(address: str, timeout_seconds: float) -> grpc.Channel:
+    options = [
+        ("grpc.service_config", json.dumps(service_config(timeout_seconds))),
+        # The config above is the one that counts, whatever a name server says.
+        ("grpc.service_config_disable_resolution", 1),
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.keepalive_time_ms", KEEP_ALIVE_MILLISECONDS),
+        ("grpc.keepalive_timeout_ms", KEEP_ALIVE_TIMEOUT_MILLISECONDS),
+    ]
+    return grpc.insecure_channel(address, options)
+
+
+def service_config(timeout_seconds: float) -> dict[str, Any]:
+    """Give the deadline and the retry policy of every call that is no stream.
+
+    Every such call may be repeated safely: those that write carry an id.
+    """
+    short: list[dict[str, str]] = []
+    long: list[dict[str, str]] = []
+    for method in _methods():
+        if method.client_streaming or method.server_streaming:
+            continue
+        name = {"service": method.containing_service.full_name, "method": method.name}
+        (long if method.name in _LONG_CALLS else short).append(name)
+    long_seconds = max(timeout_seconds, LONG_CALL_TIMEOUT_SECONDS)
+    return {
+        "methodConfig": [
+            _method_config(short, timeout_seconds),
+            _method_config(long, long_seconds),
+        ]
+    }
+
+
+def _methods() -> Iterator[MethodDescriptor]:
+    for file in _FILES:
+        for service in file.services_by_name.values():
+            yield from service.methods
+
+
+def _method_config(names: list[dict[str, str]], timeout_seconds: float) -> dict[str, Any]:
+    return {
+        "name": names,
+        "timeout": f"{timeout_seconds:.3f}s",
+        "retryPolicy": {
+            "maxAttempts": RETRY_ATTEMPTS_MAX,
+            "initialBackoff": f"{RETRY_BACK_OFF_SECONDS_FIRST}s",
+            "maxBackoff": f"{RETRY_BACK_OFF_SECONDS_MAX}s",
+            "backoffMultiplier": 3,
+            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+        },
+    }

@@ -1,0 +1,157 @@
+"""Checks and decisions: the messages of DecisionService's checks, to domain values and back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from maywe.v1 import common_pb2, decision_pb2
+
+from decision.answer import ShareAnswer
+from decision.errors import FieldFault, InvalidArgumentError
+from decision.questions import ContactQuestion, ShareQuestion
+from decision.reasons import Reason, verdict_of
+from service.checking import AudienceDecision, Check, Decision, Undetermined
+from service.conversion.reading import optional_instant
+from service.conversion.writing import (
+    basis_message,
+    dataset_answer_message,
+    optional_timestamp,
+    reason_value,
+    timestamp,
+    verdict_value,
+)
+from store.token import Token, decode_token
+
+
+def contact_check(request: decision_pb2.MayContactRequest) -> Check:
+    """Read a contact question. Raises InvalidArgumentError."""
+    return Check(
+        request.customer_id,
+        ContactQuestion(request.purpose, request.channel),
+        optional_instant("at", request),
+        _token(request.token),
+    )
+
+
+def share_check(request: decision_pb2.MayShareRequest) -> Check:
+    """Read a share question. Raises InvalidArgumentError."""
+    return Check(
+        request.customer_id,
+        ShareQuestion(request.purpose, request.partner, tuple(request.datasets)),
+        optional_instant("at", request),
+        _token(request.token),
+    )
+
+
+def batch_check(item: decision_pb2.BatchCheckItem) -> Check:
+    """Read one question of a batch. Raises InvalidArgumentError."""
+    match item.WhichOneof("question"):
+        case "contact":
+            return contact_check(item.contact)
+        case "share":
+            return share_check(item.share)
+        case _:
+            raise InvalidArgumentError(FieldFault("question", "ask contact or share"))
+
+
+def audience_check(question: decision_pb2.AudienceQuestion) -> Check:
+    """Read the question of an audience, whose customers come later. Raises InvalidArgumentError."""
+    asked: ContactQuestion | ShareQuestion
+    match question.WhichOneof("question"):
+        case "contact":
+            asked = ContactQuestion(question.contact.purpose, question.contact.channel)
+        case "share":
+            asked = ShareQuestion(
+                question.share.purpose, question.share.partner, tuple(question.share.datasets)
+            )
+        case _:
+            raise InvalidArgumentError(FieldFault("question", "ask contact or share"))
+    return Check("", asked, optional_instant("at", question), _token(question.token))
+
+
+def _token(text: str) -> Token | None:
+    return decode_token(text) if text else None
+
+
+def contact_response(decision: Decision) -> decision_pb2.MayContactResponse:
+    """Write the answer to a contact question."""
+    (answer,) = decision.answers
+    return decision_pb2.MayContactResponse(
+        verdict=verdict_value(answer.verdict),
+        reason=reason_value(answer.reason),
+        not_after=optional_timestamp(answer.not_after),
+        basis=basis_message(answer.basis),
+        allowed_channels=decision.allowed_channels,
+        state_version=decision.state_version,
+        catalog_publication=decision.publication,
+        decided_at=timestamp(decision.decided_at),
+        decision_id=decision.decision_id,
+    )
+
+
+def share_response(decision: Decision, datasets: Sequence[str]) -> decision_pb2.MayShareResponse:
+    """Write the answer to a share question about `datasets`."""
+    share = ShareAnswer(decision.answers)
+    answers = list(zip(datasets, decision.answers, strict=True))
+    return decision_pb2.MayShareResponse(
+        verdict=verdict_value(share.verdict),
+        reason=reason_value(share.reason),
+        not_after=optional_timestamp(share.not_after if share.is_allowed else None),
+        datasets=[dataset_answer_message(dataset, answer) for dataset, answer in answers],
+        allowed_datasets=[dataset for dataset, answer in answers if answer.is_allowed],
+        state_version=decision.state_version,
+        catalog_publication=decision.publication,
+        decided_at=timestamp(decision.decided_at),
+        decision_id=decision.decision_id,
+    )
+
+
+def batch_result(
+    item: decision_pb2.BatchCheckItem, result: Decision | Undetermined
+) -> decision_pb2.BatchCheckResult:
+    """Write the answer to one question of a batch."""
+    is_share = item.WhichOneof("question") == "share"
+    if isinstance(result, Undetermined):
+        fields = _undetermined(result)
+        return (
+            decision_pb2.BatchCheckResult(share=decision_pb2.MayShareResponse(**fields))
+            if is_share
+            else decision_pb2.BatchCheckResult(contact=decision_pb2.MayContactResponse(**fields))
+        )
+    if is_share:
+        share = share_response(result, item.share.datasets)
+        return decision_pb2.BatchCheckResult(share=share)
+    return decision_pb2.BatchCheckResult(contact=contact_response(result))
+
+
+def _undetermined(result: Undetermined) -> dict[str, Any]:
+    return {
+        "verdict": common_pb2.VERDICT_UNDETERMINED,
+        "reason": common_pb2.REASON_UNAVAILABLE,
+        "decided_at": timestamp(result.decided_at),
+        "decision_id": result.decision_id,
+    }
+
+
+def verdicts_message(decision: AudienceDecision) -> decision_pb2.AudienceVerdicts:
+    """Write the answers to one chunk of an audience."""
+    return decision_pb2.AudienceVerdicts(
+        verdicts=[verdict_value(verdict_of(reason)) for reason in decision.reasons],
+        reasons=[reason_value(reason) for reason in decision.reasons],
+        decided_at=timestamp(decision.decided_at),
+        catalog_publication=decision.publication,
+    )
+
+
+def audience_end_message(counts: Mapping[Reason, int]) -> decision_pb2.AudienceEnd:
+    """Write the end of an audience with its counts."""
+    return decision_pb2.AudienceEnd(
+        customer_count=sum(counts.values()),
+        counts=[
+            decision_pb2.VerdictCount(
+                verdict=verdict_value(verdict),
+                reason=reason_value(reason),
+                customer_count=counts[reason],
+            )
+            for verdict, reason in sorted((verdict_of(reason), reason) for reason in counts)
+        ],
+    )

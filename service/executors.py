@@ -1,0 +1,178 @@
+"""Executors: the threads that serve calls, and how many calls each kind may have under way.
+
+What lives here: pools with an admission limit, which calls run in which, and the refusal of calls
+beyond a limit. Streams and control calls can never take the threads of single checks.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import grpc
+
+from decision.errors import OverloadedError
+from service.errors import ShuttingDownError, abort
+from service.guards import EXECUTOR_ATTRIBUTE
+
+_Result = TypeVar("_Result")
+
+CHECK_THREADS: Final = 8
+CHECKS_UNDER_WAY_MAX: Final = 64
+"""More threads only contend for the interpreter; calls beyond them wait their turn, up to this."""
+
+CONTROL_THREADS: Final = 16
+CONTROL_CALLS_UNDER_WAY_MAX: Final = 128
+
+# What holds its thread for as long as it lasts may not wait for one: threads and limit are equal.
+BULK_STREAMS_MAX: Final = 16
+IMPORTS_MAX: Final = 4
+WATCHES_MAX: Final = 64
+
+HOUSEKEEPING_THREADS: Final = 4
+HOUSEKEEPING_CALLS_UNDER_WAY_MAX: Final = 64
+
+REFUSAL_THREADS: Final = 2
+
+
+class AdmittingExecutor(ThreadPoolExecutor):
+    """A pool of threads that knows how many calls it has under way, waiting ones included."""
+
+    def __init__(self, name: str, threads: int, limit: int) -> None:
+        """Make a pool of `threads` threads for at most `limit` calls under way."""
+        super().__init__(max_workers=threads, thread_name_prefix=f"maywe {name}")
+        self.name = name
+        self.limit = limit
+        self._count_lock = threading.Lock()
+        self._under_way = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another call would be beyond the limit."""
+        return self._under_way >= self.limit
+
+    def submit(
+        self,
+        fn: Callable[..., _Result],
+        /,
+        *args: Any,  # noqa: ANN401 - as the class above has it
+        **kwargs: Any,  # noqa: ANN401 - as the class above has it
+    ) -> Future[_Result]:
+        """Have a call done, counting it until it ends, whether or not it ever began."""
+        with self._count_lock:
+            self._under_way += 1
+        try:
+            future = super().submit(fn, *args, **kwargs)
+        except BaseException:
+            self._count_down()
+            raise
+        future.add_done_callback(self._count_down)
+        return future
+
+    def _count_down(self, _: object = None) -> None:
+        with self._count_lock:
+            self._under_way -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Executors:
+    """The pools of one server, and the one of each call that is not `control`."""
+
+    control: AdmittingExecutor
+    housekeeping: AdmittingExecutor
+    by_method: Mapping[str, AdmittingExecutor]
+    refusal: ThreadPoolExecutor
+
+    def of(self, method: str) -> AdmittingExecutor:
+        """Give the pool in which a call of our services runs."""
+        return self.by_method.get(method, self.control)
+
+
+@contextmanager
+def open_executors() -> Iterator[Executors]:
+    """Make the pools; at the end wait until what they have under way has ended."""
+    with ExitStack() as stack:
+
+        def pool(name: str, threads: int, limit: int) -> AdmittingExecutor:
+            return stack.enter_context(AdmittingExecutor(name, threads, limit))
+
+        checks = pool("checks", CHECK_THREADS, CHECKS_UNDER_WAY_MAX)
+        bulk = pool("bulk", BULK_STREAMS_MAX, BULK_STREAMS_MAX)
+        imports = pool("imports", IMPORTS_MAX, IMPORTS_MAX)
+        watches = pool("watches", WATCHES_MAX, WATCHES_MAX)
+        yield Executors(
+            control=pool("control", CONTROL_THREADS, CONTROL_CALLS_UNDER_WAY_MAX),
+            housekeeping=pool(
+                "housekeeping", HOUSEKEEPING_THREADS, HOUSEKEEPING_CALLS_UNDER_WAY_MAX
+            ),
+            by_method={
+                "/maywe.v1.DecisionService/MayContact": checks,
+                "/maywe.v1.DecisionService/MayShare": checks,
+                "/maywe.v1.DecisionService/BatchCheck": bulk,
+                "/maywe.v1.DecisionService/FilterAudience": bulk,
+                "/maywe.v1.DecisionService/ListAllowed": bulk,
+                "/maywe.v1.WriterService/ImportEvents": imports,
+                "/maywe.v1.ConsentService/WatchChanges": watches,
+            },
+            refusal=stack.enter_context(
+                ThreadPoolExecutor(REFUSAL_THREADS, thread_name_prefix="maywe refusal")
+            ),
+        )
+
+
+class Admission(grpc.ServerInterceptor):
+    """Refuses a call, before a thread is taken, when its executor is full or the server stops.
+
+    grpc asks the interceptor in the one thread that hands calls to executors, so nothing comes
+    between the look at the limit and the counting.
+    """
+
+    def __init__(
+        self, executors: Executors, methods: frozenset[str], stopping: threading.Event
+    ) -> None:
+        """Guard `methods`, which are full names; any other call passes."""
+        self._executor_by_method = {method: executors.of(method) for method in methods}
+        self._stopping = stopping
+        self._refusals = {
+            executor.name: _refusal(_overloaded(executor), executors.refusal)
+            for executor in self._executor_by_method.values()
+        }
+        self._farewell = _refusal(ShuttingDownError, executors.refusal)
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Any],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:  # noqa: ANN401 - handlers of any messages
+        """Give the handler of a call, or one that refuses it."""
+        executor = self._executor_by_method.get(handler_call_details.method)
+        if executor is not None:
+            if self._stopping.is_set():
+                return self._farewell
+            if executor.is_full:
+                return self._refusals[executor.name]
+        return continuation(handler_call_details)
+
+
+def _overloaded(executor: AdmittingExecutor) -> Callable[[], OverloadedError]:
+    return lambda: OverloadedError(
+        f"{executor.limit} calls of this kind ({executor.name}) are under way, which is the most",
+        details={"executor": executor.name, "limit": str(executor.limit)},
+    )
+
+
+def _refusal(
+    error: Callable[[], Exception], executor: ThreadPoolExecutor
+) -> "grpc.RpcMethodHandler[Any, Any]":
+    """Give a handler that refuses at once.
+
+    It takes a stream whatever the call takes, so that its thread does not wait for a request.
+    """
+
+    def refuse(_: object, context: grpc.ServicerContext) -> object:
+        abort(context, error())
+
+    setattr(refuse, EXECUTOR_ATTRIBUTE, executor)
+    return grpc.stream_unary_rpc_method_handler(refuse)

@@ -1,0 +1,134 @@
+"""Guards: what stands between gRPC and every call of every servicer.
+
+What lives here: the wrapping of a service's method handlers. A guarded call turns exceptions into
+statuses, refuses requests that are no messages, and runs in the executor that it is given.
+Servicers raise; they never abort.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeAlias
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from service.errors import abort
+from service.unreadable import Unreadable
+
+_Behaviour = Callable[[Any, grpc.ServicerContext], Any]
+# In quotes, because only the types of grpc know that it is generic.
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+EXECUTOR_ATTRIBUTE: Final = "experimental_thread_pool"
+"""The attribute of a behaviour from which grpc takes the pool to run it in."""
+
+
+class HandlerRecorder:
+    """Takes the method handlers that generated code would add to a server."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.handlers: dict[str, Mapping[str, _Handler]] = {}
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Leave these: the registered ones are the same, and looked up faster."""
+
+    def add_registered_method_handlers(
+        self, service_name: str, handlers: Mapping[str, _Handler]
+    ) -> None:
+        """Keep the handlers of a service by method."""
+        self.handlers[service_name] = handlers
+
+
+def guarded_handler(
+    handler: _Handler,
+    request_class: type[Message],
+    executor: ThreadPoolExecutor,
+) -> _Handler:
+    """Give a handler that guards another, and runs in `executor`."""
+    shape = (bool(handler.request_streaming), bool(handler.response_streaming))
+    name = _NAMES_BY_SHAPE[shape]
+    behaviour: _Behaviour = getattr(handler, name)
+    if handler.request_streaming:
+        behaviour = _with_readable_requests(behaviour)
+    else:
+        behaviour = _with_readable_request(behaviour)
+    guard = _guarded_stream if handler.response_streaming else _guarded_unary
+    guarded = guard(behaviour)
+    setattr(guarded, EXECUTOR_ATTRIBUTE, executor)
+    make = getattr(grpc, f"{name}_rpc_method_handler")
+    made: _Handler = make(
+        guarded,
+        request_deserializer=_never_failing(request_class),
+        response_serializer=handler.response_serializer,
+    )
+    return made
+
+
+_NAMES_BY_SHAPE: Final = {
+    (False, False): "unary_unary",
+    (False, True): "unary_stream",
+    (True, False): "stream_unary",
+    (True, True): "stream_stream",
+}
+"""How grpc calls a handler, by whether it takes and whether it gives a stream."""
+
+
+def _guarded_unary(behaviour: _Behaviour) -> _Behaviour:
+    def guarded(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
+        if not context.is_active():
+            # Cancelled, or past its deadline, while it waited for a thread: nobody listens.
+            context.abort(grpc.StatusCode.CANCELLED, "the caller has gone")
+        try:
+            return behaviour(request, context)
+        except grpc.RpcError:
+            # The stream of requests broke because the caller has gone; grpc knows its exception.
+            raise
+        except Exception as error:  # noqa: BLE001 - every exception becomes a status here
+            abort(context, error)
+
+    return guarded
+
+
+def _guarded_stream(behaviour: _Behaviour) -> _Behaviour:
+    def guarded(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401 - any messages
+        try:
+            yield from behaviour(request, context)
+        except grpc.RpcError:
+            raise
+        except Exception as error:  # noqa: BLE001 - every exception becomes a status here
+            abort(context, error)
+
+    return guarded
+
+
+def _never_failing(request_class: type[Message]) -> Callable[[bytes], Message | Unreadable]:
+    """Read requests without failing: grpc would say INTERNAL, and not a word on what is wrong."""
+
+    def read(data: bytes) -> Message | Unreadable:
+        try:
+            return request_class.FromString(data)
+        except DecodeError:
+            return Unreadable(request_class, data)
+
+    return read
+
+
+def _with_readable_request(behaviour: _Behaviour) -> _Behaviour:
+    def checked(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
+        return behaviour(_readable(request), context)
+
+    return checked
+
+
+def _with_readable_requests(behaviour: _Behaviour) -> _Behaviour:
+    def checked(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
+        return behaviour(map(_readable, requests), context)
+
+    return checked
+
+
+def _readable(request: object) -> object:
+    if isinstance(request, Unreadable):
+        raise request.error()
+    return request

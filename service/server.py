@@ -1,0 +1,183 @@
+"""The server: gRPC around an application, from the port to an orderly end.
+
+What lives here: which services a role serves, how the server is set up, and in which order it is
+shut down. What the calls do is the servicers'; which threads they run in is `executors`'.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE_NAME
+from grpc_health.v1.health import HealthServicer
+from grpc_reflection.v1alpha import reflection
+from maywe.v1 import (
+    catalog_pb2,
+    catalog_pb2_grpc,
+    consent_pb2,
+    consent_pb2_grpc,
+    decision_pb2,
+    decision_pb2_grpc,
+    writer_pb2,
+    writer_pb2_grpc,
+)
+
+from service.composition import Application, Role
+from service.executors import Admission, Executors, open_executors
+from service.guards import HandlerRecorder, guarded_handler
+from service.servicers.catalog import CatalogServicer
+from service.servicers.consent import ConsentServicer
+from service.servicers.decision import DecisionServicer
+from service.servicers.writer import WriterServicer
+
+MESSAGE_BYTES_MAX: Final = 10 * 1024 * 1024
+"""A request or a response may be so long; the contract's own limits are lower."""
+
+KEEP_ALIVE_MILLISECONDS: Final = 30_000
+KEEP_ALIVE_TIMEOUT_MILLISECONDS: Final = 10_000
+"""A connection that is silent is asked whether it lives, and closed when it does not say so."""
+
+CLIENT_PING_MILLISECONDS_MIN: Final = 10_000
+"""Clients may ask us as often, also while nothing else goes on."""
+
+OPTIONS: Final = (
+    # One process per core on one port.
+    ("grpc.so_reuseport", 1),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", KEEP_ALIVE_MILLISECONDS),
+    ("grpc.keepalive_timeout_ms", KEEP_ALIVE_TIMEOUT_MILLISECONDS),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", CLIENT_PING_MILLISECONDS_MIN),
+)
+
+_logger = logging.getLogger(__name__)
+
+
+class ListenError(Exception):
+    """The server can not listen where it was told to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the contract: its description, how it is registered, made, and who serves it."""
+
+    descriptor: ServiceDescriptor
+    register: Callable[[Any, Any], None]
+    make: Callable[[Application], object]
+    roles: frozenset[Role]
+
+
+SERVICES: Final = (
+    Service(
+        decision_pb2.DESCRIPTOR.services_by_name["DecisionService"],
+        decision_pb2_grpc.add_DecisionServiceServicer_to_server,
+        DecisionServicer,
+        frozenset({Role.DECISION}),
+    ),
+    Service(
+        writer_pb2.DESCRIPTOR.services_by_name["WriterService"],
+        writer_pb2_grpc.add_WriterServiceServicer_to_server,
+        WriterServicer,
+        frozenset({Role.WRITER}),
+    ),
+    Service(
+        catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"],
+        catalog_pb2_grpc.add_CatalogServiceServicer_to_server,
+        CatalogServicer,
+        frozenset({Role.WRITER}),
+    ),
+    Service(
+        # It only reads the ledger, so that both can serve it.
+        consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
+        consent_pb2_grpc.add_ConsentServiceServicer_to_server,
+        ConsentServicer,
+        frozenset(Role),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that takes calls at `address`, HOST:PORT."""
+
+    address: str
+
+
+@contextmanager
+def running_server(application: Application, listen: str) -> Iterator[RunningServer]:
+    """Serve an application on HOST:PORT, and shut down in order at the end.
+
+    Health says so first, then no more calls are accepted, then running ones may finish within the
+    grace of the settings, then all is closed. Port 0 chooses a free one.
+
+    Raises ListenError.
+    """
+    with open_executors() as executors:
+        services = [service for service in SERVICES if service.roles & application.roles]
+        methods = frozenset(
+            f"/{service.descriptor.full_name}/{method.name}"
+            for service in services
+            for method in service.descriptor.methods
+        )
+        server = grpc.server(
+            executors.housekeeping,
+            interceptors=[Admission(executors, methods, application.stopping)],
+            options=OPTIONS,
+        )
+        for service in services:
+            _add(server, service, application, executors)
+        names = [service.descriptor.full_name for service in services]
+        health = _add_health(server, names)
+        reflection.enable_server_reflection(
+            [*names, HEALTH_SERVICE_NAME, reflection.SERVICE_NAME], server
+        )
+        port = _bind(server, listen)
+        server.start()
+        try:
+            yield RunningServer(f"{listen.rpartition(':')[0]}:{port}")
+        finally:
+            health.enter_graceful_shutdown()
+            application.stopping.set()
+            _logger.info("shutting down")
+            server.stop(application.settings.shutdown_grace_seconds).wait()
+
+
+def _add(
+    server: grpc.Server, service: Service, application: Application, executors: Executors
+) -> None:
+    recorder = HandlerRecorder()
+    service.register(service.make(application), recorder)
+    name = service.descriptor.full_name
+    handlers = {}
+    for method_name, handler in recorder.handlers[name].items():
+        method = service.descriptor.methods_by_name[method_name]
+        handlers[method_name] = guarded_handler(
+            handler,
+            GetMessageClass(method.input_type),
+            executors.of(f"/{name}/{method_name}"),
+        )
+    server.add_registered_method_handlers(name, handlers)
+
+
+def _add_health(server: grpc.Server, names: list[str]) -> HealthServicer:
+    health = HealthServicer()
+    for name in ["", *names]:
+        health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    return health
+
+
+def _bind(server: grpc.Server, listen: str) -> int:
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        message = f"cannot listen on {listen}: is the address ours, and the port free?"
+        raise ListenError(message) from error
+    return port

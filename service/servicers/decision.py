@@ -1,0 +1,113 @@
+"""DecisionService: checks, batches and audiences; lists and explanations are next door."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import grpc
+from maywe.v1 import decision_pb2, decision_pb2_grpc
+from service.servicers.explaining import explain
+from service.servicers.listing import list_allowed
+
+from decision.errors import FieldFault, InvalidArgumentError, MayweError
+from decision.reasons import Reason
+from service.checking import Check, Checker
+from service.composition import Application
+from service.conversion import decisions
+from service.errors import StreamOrderError, problem_of, status_of
+from store.database import wall_clock
+
+CHECKS_PER_BATCH_MAX: Final = 1000
+CUSTOMERS_PER_CHUNK_MAX: Final = 10_000
+
+
+class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
+    """Answers questions about customers."""
+
+    def __init__(self, application: Application) -> None:
+        """Answer from the stores of an application."""
+        self._application = application
+        self._checker = Checker(application.reader, application.catalogs, wall_clock)
+
+    def MayContact(
+        self, request: decision_pb2.MayContactRequest, context: grpc.ServicerContext
+    ) -> decision_pb2.MayContactResponse:
+        """Answer whether we may contact a customer by a channel for a purpose."""
+        return decisions.contact_response(self._checker.decide(decisions.contact_check(request)))
+
+    def MayShare(
+        self, request: decision_pb2.MayShareRequest, context: grpc.ServicerContext
+    ) -> decision_pb2.MayShareResponse:
+        """Answer whether we may share data sets of a customer with a partner."""
+        check = decisions.share_check(request)
+        return decisions.share_response(self._checker.decide(check), tuple(request.datasets))
+
+    def BatchCheck(
+        self, request: decision_pb2.BatchCheckRequest, context: grpc.ServicerContext
+    ) -> decision_pb2.BatchCheckResponse:
+        """Answer many questions, each by itself."""
+        count = len(request.checks)
+        if not 1 <= count <= CHECKS_PER_BATCH_MAX:
+            problem = f"a batch has 1 to {CHECKS_PER_BATCH_MAX} questions, not {count}"
+            raise InvalidArgumentError(FieldFault("checks", problem))
+        checks = [_read(item) for item in request.checks]
+        return decision_pb2.BatchCheckResponse(
+            results=[
+                decision_pb2.BatchCheckResult(error=status_of(problem_of(result)))
+                if isinstance(result, MayweError)
+                else decisions.batch_result(item, result)
+                for item, result in zip(
+                    request.checks, self._checker.decide_each(checks), strict=True
+                )
+            ]
+        )
+
+    def FilterAudience(
+        self,
+        request_iterator: Iterator[decision_pb2.FilterAudienceRequest],
+        context: grpc.ServicerContext,
+    ) -> Iterator[decision_pb2.FilterAudienceResponse]:
+        """Answer one question for each customer of a stream of chunks."""
+        first = next(request_iterator, None)
+        received = "the end" if first is None else first.WhichOneof("part") or "an empty message"
+        if first is None or received != "question":
+            raise StreamOrderError("question", received)
+        check = decisions.audience_check(first.question)
+        self._checker.refuse_faulty_question(check.question, check.at)
+        counts: Counter[Reason] = Counter()
+        for request in request_iterator:
+            if request.WhichOneof("part") != "chunk":
+                raise StreamOrderError("chunk", request.WhichOneof("part") or "an empty message")
+            decided = self._checker.decide_audience(
+                _chunk(request.chunk.customer_ids), check.question, check.at, check.token
+            )
+            counts.update(decided.reasons)
+            yield decision_pb2.FilterAudienceResponse(verdicts=decisions.verdicts_message(decided))
+        yield decision_pb2.FilterAudienceResponse(end=decisions.audience_end_message(counts))
+
+    def ListAllowed(
+        self, request: decision_pb2.ListAllowedRequest, context: grpc.ServicerContext
+    ) -> Iterator[decision_pb2.ListAllowedResponse]:
+        """List the customers of whom the answer is ALLOW."""
+        return list_allowed(self._application, request, context)
+
+    def Explain(
+        self, request: decision_pb2.ExplainRequest, context: grpc.ServicerContext
+    ) -> decision_pb2.ExplainResponse:
+        """Explain an answer as of any instant, as known at any other."""
+        return explain(self._application, request)
+
+
+def _read(item: decision_pb2.BatchCheckItem) -> Check | MayweError:
+    try:
+        return decisions.batch_check(item)
+    except MayweError as error:
+        return error
+
+
+def _chunk(customer_ids: Iterable[str]) -> list[str]:
+    chunk = list(customer_ids)
+    if not 1 <= len(chunk) <= CUSTOMERS_PER_CHUNK_MAX:
+        problem = f"a chunk has 1 to {CUSTOMERS_PER_CHUNK_MAX} customer ids, not {len(chunk)}"
+        raise InvalidArgumentError(FieldFault("chunk.customer_ids", problem))
+    return chunk

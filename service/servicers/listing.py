@@ -1,0 +1,87 @@
+"""ListAllowed: everybody of whom the answer is ALLOW, as a stream that can be gone on with.
+
+What lives here: the stream's messages and its cursor. Who is allowed is read by `store.listing`.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import grpc
+from maywe.v1 import decision_pb2
+
+from decision.errors import FieldFault, InvalidArgumentError
+from decision.questions import ProcessQuestion, Question
+from service.checking import Checker
+from service.composition import Application
+from service.conversion.evidence import read_question
+from service.conversion.reading import optional_instant
+from service.conversion.writing import timestamp
+from service.errors import ShuttingDownError
+from store import listing
+from store.cursors import CursorKind, decode_cursor, encode_cursor
+from store.database import wall_clock
+from store.token import decode_token
+
+CHUNK_SIZE_DEFAULT: Final = 1000
+BEFORE_EVERYBODY: Final = 0
+"""Comes before every subject."""
+
+
+def list_allowed(
+    application: Application,
+    request: decision_pb2.ListAllowedRequest,
+    context: grpc.ServicerContext,
+) -> Iterator[decision_pb2.ListAllowedResponse]:
+    """Stream everybody who is allowed, each chunk judged when it is read.
+
+    Raises InvalidArgumentError, UnavailableError, and ShuttingDownError when the server stops.
+    """
+    question = read_question(request)
+    at = optional_instant("at", request)
+    _refuse_faulty(application, question, at)
+    size = _chunk_size(request.chunk_size)
+    if request.token:
+        # PostgreSQL's primary holds every write that was ever answered with a token.
+        decode_token(request.token)
+    asked = [str(scope) for scope in question.scopes]
+    after = BEFORE_EVERYBODY
+    if request.cursor:
+        (after,) = decode_cursor("cursor", CursorKind.ALLOWED, asked, request.cursor, 1)
+    sent = 0
+    while context.is_active():
+        if application.stopping.is_set():
+            raise ShuttingDownError
+        chunk = listing.list_allowed(
+            application.engine, application.catalogs, question.scopes, at, after, size
+        )
+        after = chunk.next_after
+        sent += len(chunk.customer_ids)
+        yield _chunk_message(chunk, encode_cursor(CursorKind.ALLOWED, asked, [after]))
+        if chunk.is_last:
+            yield decision_pb2.ListAllowedResponse(end=decision_pb2.AllowedEnd(customer_count=sent))
+            return
+
+
+def _refuse_faulty(application: Application, question: Question, at: int | None) -> None:
+    if isinstance(question, ProcessQuestion):
+        raise InvalidArgumentError(FieldFault("question", "ask contact or share"))
+    Checker(application.reader, application.catalogs, wall_clock).refuse_faulty_question(
+        question, at
+    )
+
+
+def _chunk_size(asked: int) -> int:
+    if not 0 <= asked <= listing.CHUNK_SIZE_MAX:
+        problem = f"has to lie between 1 and {listing.CHUNK_SIZE_MAX}, or be left out"
+        raise InvalidArgumentError(FieldFault("chunk_size", problem))
+    return asked or CHUNK_SIZE_DEFAULT
+
+
+def _chunk_message(chunk: listing.AllowedChunk, cursor: str) -> decision_pb2.ListAllowedResponse:
+    return decision_pb2.ListAllowedResponse(
+        chunk=decision_pb2.AllowedChunk(
+            customer_ids=chunk.customer_ids,
+            cursor=cursor,
+            decided_at=timestamp(chunk.decided_at),
+        )
+    )

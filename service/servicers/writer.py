@@ -1,0 +1,184 @@
+"""WriterService: the calls that record one event each. The import stream is next door."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import grpc
+from maywe.v1 import common_pb2, event_pb2, writer_pb2, writer_pb2_grpc
+
+from decision.catalog import Effect
+from decision.effects import (
+    ConsentEffect,
+    GivenConsent,
+    effect_of_consent,
+    effect_of_purchase,
+    effect_of_revocation,
+)
+from decision.events import Consent
+from service.composition import Application
+from service.conversion.reading import EventRequest, read_event
+from service.conversion.writing import (
+    optional_timestamp,
+    scope_answer_message,
+    scope_message,
+    unmatched_cause_value,
+)
+from service.servicers.acknowledging import Acknowledger
+from service.servicers.importing import import_events
+from store.database import wall_clock
+from store.recording import Recorded
+
+_EFFECTS: Final = {
+    Effect.GRANTS: writer_pb2.VALUE_EFFECT_GRANTS,
+    Effect.REFUSES: writer_pb2.VALUE_EFFECT_REFUSES,
+    Effect.NOTES: writer_pb2.VALUE_EFFECT_NOTES,
+}
+
+
+class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
+    """Records events in the ledger."""
+
+    def __init__(self, application: Application) -> None:
+        """Record with the recorder of an application."""
+        self._application = application
+        self._acknowledger = Acknowledger(application)
+
+    def RecordPurchase(
+        self, request: event_pb2.RecordPurchaseRequest, context: grpc.ServicerContext
+    ) -> writer_pb2.RecordPurchaseResponse:
+        """Record a purchase, and answer which consents it gave."""
+        recorded = self._record(request, context)
+        effect = effect_of_purchase(
+            recorded.published.catalog, recorded.events, recorded.event.event_id
+        )
+        return writer_pb2.RecordPurchaseResponse(
+            acknowledgement=self._acknowledge(recorded),
+            matrix_row_id=effect.matrix_row_id,
+            consents=[_given_consent(consent) for consent in effect.consents],
+            unmatched_cause=unmatched_cause_value(effect.unmatched_cause),
+            consent_types_without_wording=effect.consent_types_without_wording,
+        )
+
+    def CloseProduct(
+        self, request: event_pb2.CloseProductRequest, context: grpc.ServicerContext
+    ) -> writer_pb2.CloseProductResponse:
+        """Record that a product was closed."""
+        return writer_pb2.CloseProductResponse(acknowledgement=self._just_record(request, context))
+
+    def RecordConsent(
+        self, request: event_pb2.RecordConsentRequest, context: grpc.ServicerContext
+    ) -> writer_pb2.RecordConsentResponse:
+        """Record an explicit consent, refusal or note, and answer what it gave."""
+        recorded = self._record(request, context)
+        effect = _effect_of_consent(recorded)
+        return writer_pb2.RecordConsentResponse(
+            acknowledgement=self._acknowledge(recorded),
+            effect=_EFFECTS[effect.effect],
+            consent=None if effect.consent is None else _given_consent(effect.consent),
+            unmatched_cause=unmatched_cause_value(effect.unmatched_cause),
+        )
+
+    def Revoke(
+        self, request: event_pb2.RevokeRequest, context: grpc.ServicerContext
+    ) -> writer_pb2.RevokeResponse:
+        """Record a revocation, and answer what ended by it and what survives it."""
+        recorded = self._record(request, context)
+        effect = effect_of_revocation(
+            recorded.published.catalog, recorded.events, recorded.event.event_id, wall_clock()
+        )
+        return writer_pb2.RevokeResponse(
+            acknowledgement=self._acknowledge(recorded),
+            ended=[
+                writer_pb2.EndedScope(
+                    scope=scope_message(ended.scope),
+                    would_have_held_until=optional_timestamp(ended.would_have_held_until),
+                )
+                for ended in effect.ended
+            ],
+            surviving=[scope_answer_message(scope, answer) for scope, answer in effect.surviving],
+        )
+
+    def Restrict(
+        self, request: event_pb2.RestrictRequest, context: grpc.ServicerContext
+    ) -> writer_pb2.RestrictResponse:
+        """Record a restriction."""
+        return writer_pb2.RestrictResponse(acknowledgement=self._just_record(request, context))
+
+    def LiftRestriction(
+        self, request: event_pb2.LiftRestrictionRequest, context: grpc.ServicerContext
+    ) -> writer_pb2.LiftRestrictionResponse:
+        """Record the lifting of a restriction or of an acquisition's restrictions."""
+        return writer_pb2.LiftRestrictionResponse(
+            acknowledgement=self._just_record(request, context)
+        )
+
+    def RecordAcquisition(
+        self, request: event_pb2.RecordAcquisitionRequest, context: grpc.ServicerContext
+    ) -> writer_pb2.RecordAcquisitionResponse:
+        """Record that a customer came through a partner."""
+        return writer_pb2.RecordAcquisitionResponse(
+            acknowledgement=self._just_record(request, context)
+        )
+
+    def VoidEvent(
+        self, request: event_pb2.VoidEventRequest, context: grpc.ServicerContext
+    ) -> writer_pb2.VoidEventResponse:
+        """Record that an earlier event counts as if it had never been."""
+        return writer_pb2.VoidEventResponse(acknowledgement=self._just_record(request, context))
+
+    def MergeCustomers(
+        self, request: event_pb2.MergeCustomersRequest, context: grpc.ServicerContext
+    ) -> writer_pb2.MergeCustomersResponse:
+        """Record that two customer ids are one person."""
+        return writer_pb2.MergeCustomersResponse(
+            acknowledgement=self._just_record(request, context)
+        )
+
+    def SplitCustomer(
+        self, request: event_pb2.SplitCustomerRequest, context: grpc.ServicerContext
+    ) -> writer_pb2.SplitCustomerResponse:
+        """Record that a merge is undone."""
+        return writer_pb2.SplitCustomerResponse(acknowledgement=self._just_record(request, context))
+
+    def ImportEvents(
+        self,
+        request_iterator: Iterator[writer_pb2.ImportEventsRequest],
+        context: grpc.ServicerContext,
+    ) -> Iterator[writer_pb2.ImportEventsResponse]:
+        """Record many events, resumably."""
+        return import_events(self._application, request_iterator)
+
+    def _record(self, request: EventRequest, context: grpc.ServicerContext) -> Recorded:
+        event = read_event(request, self._application.catalogs.newest().catalog)
+        recorded = self._application.recorder.record_one(event)
+        self._acknowledger.wait_a_moment(recorded.positions, context)
+        return recorded
+
+    def _acknowledge(self, recorded: Recorded) -> common_pb2.Acknowledgement:
+        return self._acknowledger.acknowledge(
+            recorded.recorded_at, is_repeated=recorded.is_repeated, positions=recorded.positions
+        )
+
+    def _just_record(
+        self, request: EventRequest, context: grpc.ServicerContext
+    ) -> common_pb2.Acknowledgement:
+        return self._acknowledge(self._record(request, context))
+
+
+def _effect_of_consent(recorded: Recorded) -> ConsentEffect:
+    body = recorded.event.body
+    if not isinstance(body, Consent):
+        message = f"{type(body).__name__} is no consent"
+        raise TypeError(message)
+    return effect_of_consent(
+        recorded.published.catalog, recorded.events, recorded.event.event_id, body
+    )
+
+
+def _given_consent(consent: GivenConsent) -> writer_pb2.GivenConsent:
+    return writer_pb2.GivenConsent(
+        consent_type=consent.consent_type,
+        wording_version=consent.wording_version,
+        expires_at=optional_timestamp(consent.expires_at),
+        until_product_closed=consent.is_until_product_closed,
+    )

@@ -1,0 +1,247 @@
+"""Settings: what an operator may choose, from flags and the environment, with defaults.
+
+What lives here: one table of settings, its reading and its showing. What is done with them is the
+composition root's business; limits that no operator should turn are constants where they apply.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from service.embedded.directories import default_data_directory
+
+SHUTDOWN_GRACE_SECONDS_MAX: Final = 3600.0
+PORT_MAX: Final = 65535
+
+
+class SettingsError(Exception):
+    """A setting is wrong. The text names it and says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that differs between one installation and another.
+
+    Without `postgres_url` and `redis_url` the embedded servers run in `data_directory`, under root
+    as `server_user`; `is_durable` says whether the embedded PostgreSQL forces commits to disk.
+    """
+
+    postgres_url: str
+    redis_url: str
+    redis_namespace: str
+    listen: str
+    data_directory: Path
+    server_user: str
+    is_durable: bool
+    shutdown_grace_seconds: float
+    log_level: str
+
+    @property
+    def uses_embedded_servers(self) -> bool:
+        """Whether PostgreSQL and Redis are to be started here."""
+        return not self.postgres_url
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its field, how its text is read, its default as text, and what it is for."""
+
+    name: str
+    read: Callable[[str], Any]
+    default: Callable[[], str]
+    help: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that gives it."""
+        return f"MAYWE_{self.name.removeprefix('is_').upper()}"
+
+    @property
+    def flag(self) -> str:
+        """The flag that gives it, which goes before the environment."""
+        return f"--{self.name.removeprefix('is_').replace('_', '-')}"
+
+
+def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
+    """Read the settings: a flag (by field name) goes before the environment, that before a default.
+
+    Raises SettingsError.
+    """
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        flag = flags.get(setting.name)
+        where, text = (
+            (setting.flag, flag) if flag is not None else _from_environment(setting, environment)
+        )
+        try:
+            values[setting.name] = setting.read(text)
+        except ValueError as error:
+            message = f"{where}: {error}"
+            raise SettingsError(message) from error
+    settings = Settings(**values)
+    if bool(settings.postgres_url) != bool(settings.redis_url):
+        message = (
+            "give both --postgres-url and --redis-url (MAYWE_POSTGRES_URL, MAYWE_REDIS_URL), "
+            "or neither for the embedded servers"
+        )
+        raise SettingsError(message)
+    return settings
+
+
+def _from_environment(setting: Setting, environment: Mapping[str, str]) -> tuple[str, str]:
+    # A variable that is set but empty is how deployments say "not set".
+    return setting.variable, environment.get(setting.variable) or setting.default()
+
+
+def shown_settings(settings: Settings) -> dict[str, str]:
+    """Give every setting as text by its environment variable, passwords masked."""
+    return {
+        setting.variable: _masked(_as_text(getattr(settings, setting.name))) for setting in SETTINGS
+    }
+
+
+def _as_text(value: object) -> str:
+    """Write a value as it would be read."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_MASK: Final = "***"
+_SECRET_PARAMETER: Final = re.compile(r"password|passwd|secret|token|sslkey", re.IGNORECASE)
+
+
+def _masked(text: str) -> str:
+    """Hide what is secret in a URL; other text stays as it is."""
+    if "://" not in text:
+        return text
+    parts = urlsplit(text)
+    place = parts.netloc
+    if "@" in place:
+        login, _, host = place.rpartition("@")
+        user, colon, _ = login.partition(":")
+        place = f"{user}{colon}{_MASK if colon else ''}@{host}"
+    query = urlencode(
+        [
+            (name, _MASK if _SECRET_PARAMETER.search(name) else value)
+            for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        ],
+        safe="*/",
+    )
+    return urlunsplit((parts.scheme, place, parts.path, query, parts.fragment))
+
+
+def _read_postgres_url(text: str) -> str:
+    if not text:
+        return ""
+    problem = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise ValueError(problem) from error
+    if url.drivername not in {"postgres", "postgresql", "postgresql+psycopg"}:
+        raise ValueError(problem)
+    # Not str(), which would hide the password.
+    return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def _read_redis_url(text: str) -> str:
+    if text and urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
+        problem = "write redis://HOST:PORT/0, rediss:// for TLS, or unix:///PATH"
+        raise ValueError(problem)
+    return text
+
+
+def _read_namespace(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._:-]{1,100}", text) is None:
+        problem = "write 1 to 100 letters, digits and . _ : -"
+        raise ValueError(problem)
+    return text
+
+
+def _read_listen(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not host or not colon or not (port.isascii() and port.isdecimal() and int(port) <= PORT_MAX):
+        problem = f"{text!r} is not HOST:PORT, such as 127.0.0.1:7443; port 0 chooses a free one"
+        raise ValueError(problem)
+    return text
+
+
+def _read_boolean(text: str) -> bool:
+    if text not in {"true", "false"}:
+        problem = f"{text!r} is neither true nor false"
+        raise ValueError(problem)
+    return text == "true"
+
+
+def _read_seconds(text: str) -> float:
+    problem = f"{text!r} is not a number of seconds from 0 to {SHUTDOWN_GRACE_SECONDS_MAX:g}"
+    try:
+        seconds = float(text)
+    except ValueError as error:
+        raise ValueError(problem) from error
+    if not 0 <= seconds <= SHUTDOWN_GRACE_SECONDS_MAX:
+        raise ValueError(problem)
+    return seconds
+
+
+def _read_level(text: str) -> str:
+    levels = ("debug", "info", "warning", "error")
+    if text.lower() not in levels:
+        problem = f"{text!r} is not one of {', '.join(levels)}"
+        raise ValueError(problem)
+    return text.lower()
+
+
+SETTINGS: Final = (
+    Setting(
+        "postgres_url",
+        _read_postgres_url,
+        lambda: "",
+        "the ledger's PostgreSQL, postgresql://…; not given: an embedded one",
+    ),
+    Setting(
+        "redis_url",
+        _read_redis_url,
+        lambda: "",
+        "the cache's Redis, redis://…; not given: an embedded one",
+    ),
+    Setting(
+        "redis_namespace", _read_namespace, lambda: "maywe", "what the keys in Redis begin with"
+    ),
+    Setting("listen", _read_listen, lambda: "127.0.0.1:7443", "HOST:PORT to serve on"),
+    Setting(
+        "data_directory",
+        lambda text: Path(text).expanduser(),
+        lambda: str(default_data_directory()),
+        "where the embedded servers keep their data",
+    ),
+    Setting(
+        "server_user",
+        str,
+        lambda: "nobody",
+        "the account of the embedded servers when started by root",
+    ),
+    Setting(
+        "is_durable",
+        _read_boolean,
+        lambda: "true",
+        "whether the embedded PostgreSQL forces commits to disk: true or false",
+    ),
+    Setting(
+        "shutdown_grace_seconds",
+        _read_seconds,
+        lambda: "10",
+        "how long running calls may take to finish at shutdown",
+    ),
+    Setting(
+        "log_level", _read_level, lambda: "info", "what is logged: debug, info, warning or error"
+    ),
+)
+"""Every setting; flags, environment variables and `maywe config` follow from this table."""

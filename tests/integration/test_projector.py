@@ -1,0 +1,341 @@
+"""The projector on real servers: Redis follows PostgreSQL, whatever comes in between."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+from sqlalchemy import delete, update
+
+from decision.reasons import Reason
+from store.cache import Batch, Cache, Outcome, open_client
+from store.meta import CacheLife, Meta
+from store.projector import Projector
+from store.reader import PermissionReader
+from store.schema import installation, outbox
+from store.sharding import SHARD_COUNT
+from store.warming import verify, warm
+from tests.integration.ledger_builders import (
+    Ledger,
+    document,
+    ids_of_shard,
+    opened_ledger,
+    reason_for,
+)
+from tests.servers import remove_keys
+
+pytestmark = pytest.mark.integration
+
+SHARD = 5
+ANNA, BORIS, VERA = ids_of_shard(SHARD, 3)
+ELSEWHERE = ids_of_shard(9, 1)[0]
+WAIT_SECONDS_MAX = 60.0
+
+
+@pytest.fixture
+def ledger(database_url: str) -> Iterator[Ledger]:
+    """A ledger with one publication."""
+    with opened_ledger(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    """Connections to Redis."""
+    with open_client(redis_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def cache(client: redis.Redis, redis_namespace: str) -> Cache:
+    """A cache without a key."""
+    return Cache(client, redis_namespace)
+
+
+@pytest.fixture
+def projector(ledger: Ledger, cache: Cache) -> Projector:
+    """A projector that begins with an empty Redis; small batches, so that there are several."""
+    return Projector(ledger.engine, cache, rows_per_batch=2)
+
+
+def a_meta(life: CacheLife, applied_seq: int = 0) -> Meta:
+    """A meta that Redis might hold from elsewhere."""
+    return Meta(life, applied_seq, publication=0, is_complete=True, newest_publication=0)
+
+
+def meta_of(cache: Cache, number: int = SHARD) -> Meta:
+    """The meta of a shard, which is there."""
+    found = cache.read_metas([number])[number]
+    assert found is not None
+    return found
+
+
+def cached_reason(ledger: Ledger, cache: Cache, customer_id: str) -> Reason:
+    """What a check answers from the cache alone."""
+    reader = PermissionReader(ledger.engine, cache, ledger.catalogs)
+    [found] = reader.read([customer_id])
+    assert found.is_from_cache
+    return reason_for(found)
+
+
+def test_an_empty_ledger_begins_complete(projector: Projector, cache: Cache) -> None:
+    """With nobody in the ledger every shard is complete from the start."""
+    assert projector.project_pending() == 0
+    metas = cache.read_metas().values()
+    assert all(meta is not None and meta.is_complete for meta in metas)
+    assert projector.counts.incarnations_begun == SHARD_COUNT
+
+
+def test_what_is_recorded_reaches_redis(ledger: Ledger, projector: Projector, cache: Cache) -> None:
+    """A consent, then its revocation, are what the cache answers after a turn each."""
+    projector.project_pending()
+    ledger.consent(ANNA)
+    assert projector.project_pending() == 1
+    assert cached_reason(ledger, cache, ANNA) is Reason.ALLOWED
+    ledger.revoke(ANNA)
+    assert projector.project_pending() == 1
+    assert cached_reason(ledger, cache, ANNA) is Reason.CONSENT_REVOKED
+
+
+def test_one_turn_applies_several_batches_in_order(
+    ledger: Ledger, projector: Projector, cache: Cache
+) -> None:
+    """More rows than a batch takes are applied one batch after the other."""
+    projector.project_pending()
+    for customer_id in (ANNA, BORIS, ANNA, VERA, ANNA):
+        ledger.consent(customer_id)
+    assert projector.project_shard(SHARD) == 5
+    assert meta_of(cache).applied_seq == 5
+    assert verify(ledger.engine, cache).equal == 3
+
+
+def test_nothing_new_is_nothing_to_do(ledger: Ledger, projector: Projector) -> None:
+    """A turn that finds no row applies none and begins nothing."""
+    projector.project_pending()
+    ledger.consent(ANNA)
+    projector.project_pending()
+    begun = projector.counts.incarnations_begun
+    assert projector.project_pending() == 0
+    assert projector.counts.incarnations_begun == begun
+
+
+def test_merged_customers_answer_alike_in_their_own_shards(
+    ledger: Ledger, projector: Projector, cache: Cache
+) -> None:
+    """A merge and its split reach the records of both ids, whatever their shards."""
+    projector.project_pending()
+    ledger.consent(ANNA)
+    ledger.consent(ELSEWHERE)
+    ledger.revoke(ELSEWHERE)
+    ledger.merge(ANNA, ELSEWHERE)
+    projector.project_pending()
+    merged = [cached_reason(ledger, cache, customer_id) for customer_id in (ANNA, ELSEWHERE)]
+    assert merged == [Reason.CONSENT_REVOKED] * 2
+    ledger.split(ANNA)
+    projector.project_pending()
+    assert cached_reason(ledger, cache, ANNA) is Reason.ALLOWED
+    assert cached_reason(ledger, cache, ELSEWHERE) is Reason.CONSENT_REVOKED
+
+
+def test_rows_written_before_a_merge_show_the_person_as_it_is_now(
+    ledger: Ledger, projector: Projector, cache: Cache
+) -> None:
+    """A row of an id that was merged since is no reason to begin anew or to say unknown."""
+    projector.project_pending()
+    begun = projector.counts.incarnations_begun
+    ledger.consent(ANNA)
+    ledger.merge(ANNA, ELSEWHERE)
+    one_row = Projector(ledger.engine, cache, rows_per_batch=1)
+    one_row.project_pending()
+    assert cached_reason(ledger, cache, ANNA) is Reason.ALLOWED
+    assert projector.counts.incarnations_begun == begun
+    assert verify(ledger.engine, cache).different == 0
+
+
+def test_an_emptied_redis_begins_anew_and_incomplete(
+    ledger: Ledger, projector: Projector, cache: Cache, redis_url: str, redis_namespace: str
+) -> None:
+    """After all keys are gone the shard has a later life, in which a missing record is a miss."""
+    projector.project_pending()
+    ledger.consent(ANNA)
+    projector.project_pending()
+    before = meta_of(cache)
+    remove_keys(redis_url, redis_namespace)
+    projector.project_pending()
+    after = meta_of(cache)
+    assert after.life > before.life
+    assert (after.applied_seq, after.is_complete) == (before.applied_seq, False)
+    assert cache.read([ANNA])[0].record is None
+
+
+def test_a_redis_ahead_of_the_ledger_begins_anew(
+    projector: Projector, cache: Cache, redis_url: str, redis_namespace: str
+) -> None:
+    """What Redis shows applied and the ledger never had is not trusted."""
+    projector.project_pending()
+    life = meta_of(cache).life
+    remove_keys(redis_url, redis_namespace)
+    cache.begin_incarnation(SHARD, a_meta(life, applied_seq=99))
+    projector.project_pending()
+    assert meta_of(cache).life > life
+    assert meta_of(cache).applied_seq == 0
+
+
+@pytest.mark.parametrize("life", [CacheLife(1, 70), CacheLife(4, 1)])
+def test_a_redis_of_a_later_life_than_the_ledger_is_overtaken(
+    projector: Projector, cache: Cache, life: CacheLife
+) -> None:
+    """A ledger that was restored draws a life beyond what Redis has seen, its epoch as well."""
+    cache.begin_incarnation(SHARD, a_meta(life))
+    for _ in range(2):
+        projector.project_pending()
+    assert meta_of(cache).life > life
+    epochs = {meta.life.epoch for meta in cache.read_metas().values() if meta is not None}
+    assert epochs == {life.epoch}
+
+
+def test_a_raised_epoch_begins_every_shard_anew(
+    ledger: Ledger, projector: Projector, cache: Cache
+) -> None:
+    """Records of an earlier epoch count no more."""
+    projector.project_pending()
+    with ledger.engine.begin() as connection:
+        connection.execute(update(installation).values(epoch=7))
+    projector.project_pending()
+    assert {meta.life.epoch for meta in cache.read_metas().values() if meta is not None} == {7}
+
+
+def test_pruned_rows_begin_anew(ledger: Ledger, projector: Projector, cache: Cache) -> None:
+    """Rows needed for replay that are gone mean a later life at the ledger's seq."""
+    projector.project_pending()
+    before = meta_of(cache)
+    for customer_id in (ANNA, BORIS, VERA):
+        ledger.consent(customer_id)
+    with ledger.engine.begin() as connection:
+        connection.execute(delete(outbox).where(outbox.c.shard == SHARD).where(outbox.c.seq == 2))
+    projector.project_pending()
+    after = meta_of(cache)
+    assert after.life > before.life
+    assert (after.applied_seq, after.is_complete) == (3, False)
+
+
+def test_publications_are_told_when_every_record_is_right(
+    ledger: Ledger, projector: Projector, cache: Cache
+) -> None:
+    """A publication is newest from when it is recorded, and right when it is rolled out."""
+    ledger.consent(ANNA)
+    projector.project_pending()
+    number = ledger.publish(document(remark=", new"), rolled_out=False)
+    projector.project_pending()
+    assert (meta_of(cache).publication, meta_of(cache).newest_publication) == (number - 1, number)
+    ledger.roll_out()
+    projector.project_pending()
+    assert (meta_of(cache).publication, meta_of(cache).newest_publication) == (number, number)
+
+
+def test_a_rolled_out_publication_is_told_only_with_its_last_row(
+    ledger: Ledger, client: redis.Redis, redis_namespace: str
+) -> None:
+    """While rows of the roll-out are still to be applied, the shard is right under the old one."""
+    told = []
+
+    class Watched(Cache):
+        def project(self, number: int, batch: Batch) -> Outcome:
+            told.append((batch.first_seq, batch.publication))
+            return super().project(number, batch)
+
+    projector = Projector(ledger.engine, Watched(client, redis_namespace), rows_per_batch=1)
+    projector.project_pending()
+    for customer_id in (ANNA, BORIS):
+        ledger.consent(customer_id)
+    projector.project_pending()
+    told.clear()
+    number = ledger.publish(document(channels=("sms",)))
+    projector.project_shard(SHARD)
+    assert told == [(3, 0), (4, number)]
+
+
+def test_two_projectors_side_by_side_do_no_harm(
+    ledger: Ledger, cache: Cache, redis_url: str, redis_namespace: str
+) -> None:
+    """While a writer writes and Redis is emptied, two of them end where one alone would."""
+    stop, wakes = threading.Event(), [threading.Event(), threading.Event()]
+    projectors = [Projector(ledger.engine, cache, rows_per_batch=3) for _ in wakes]
+    with ThreadPoolExecutor(2) as pool:
+        running = [
+            pool.submit(projector.run, stop, wake)
+            for projector, wake in zip(projectors, wakes, strict=True)
+        ]
+        try:
+            for turn in range(20):
+                for customer_id in (ANNA, BORIS, ELSEWHERE):
+                    recorded = (ledger.consent, ledger.revoke)[turn % 2](customer_id)
+                if turn % 7 == 3:
+                    remove_keys(redis_url, redis_namespace)
+            positions = {SHARD: 40, **recorded.positions}
+            assert projectors[0].wait_until_applied(positions, WAIT_SECONDS_MAX)
+        finally:
+            stop.set()
+            for wake in wakes:
+                wake.set()
+        for done in running:
+            done.result(WAIT_SECONDS_MAX)
+    assert sum(projector.counts.failures for projector in projectors) == 0
+    warm(ledger.engine, cache)
+    report = verify(ledger.engine, cache)
+    assert (report.equal, report.missing, report.different) == (3, 0, 0)
+
+
+def test_running_outlives_an_outage(
+    ledger: Ledger, client: redis.Redis, redis_namespace: str
+) -> None:
+    """Failures are counted, and projecting goes on when the servers are back."""
+
+    class Flaky(Cache):
+        is_down = True
+        was_asked = threading.Event()
+
+        def read_metas(self, numbers: Iterable[int] = range(SHARD_COUNT)) -> dict[int, Meta | None]:
+            self.was_asked.set()
+            if self.is_down:
+                message = "a fault of any kind"
+                raise RuntimeError(message)
+            return super().read_metas(numbers)
+
+    flaky = Flaky(client, redis_namespace)
+    projector = Projector(ledger.engine, flaky)
+    recorded = ledger.consent(ANNA)
+    stop, wake = threading.Event(), threading.Event()
+    runner = threading.Thread(target=projector.run, args=(stop, wake))
+    runner.start()
+    try:
+        assert flaky.was_asked.wait(WAIT_SECONDS_MAX)
+        flaky.is_down = False
+        assert projector.wait_until_applied(recorded.positions, WAIT_SECONDS_MAX)
+    finally:
+        stop.set()
+        wake.set()
+        runner.join(WAIT_SECONDS_MAX)
+    assert not runner.is_alive()
+    assert projector.counts.failures >= 1
+
+
+def test_waiting_ends_when_nobody_projects(ledger: Ledger, projector: Projector) -> None:
+    """A wait that is in vain says so."""
+    recorded = ledger.consent(ANNA)
+    assert not projector.wait_until_applied(recorded.positions, 0.01)
+
+
+def test_a_customer_whose_id_was_erased_does_not_hold_up_the_shard(
+    ledger: Ledger, projector: Projector, cache: Cache
+) -> None:
+    """A row without a customer id counts as applied; there is no key it could go to."""
+    projector.project_pending()
+    ledger.consent(ANNA)
+    ledger.consent(BORIS)
+    with ledger.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM customer WHERE customer_id = %s", (ANNA,))
+    assert projector.project_shard(SHARD) == 2
+    assert meta_of(cache).applied_seq == 2
+    assert not cache.read([ANNA])[0].has_key

@@ -1,0 +1,114 @@
+"""Running maywe for tests: an application and its server in this process, on a free port.
+
+Here lives what a test needs to talk to a whole system through gRPC: on stores of its own, and with
+the waiting that a test would otherwise do by sleeping.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from maywe.v1 import catalog_pb2
+
+from service.client import Client, open_client
+from service.composition import ALL_ROLES, Application, Role, open_application
+from service.server import running_server
+from service.settings import Settings, read_settings
+from tests.servers import ServerUrls, new_database, remove_keys
+
+EFFECTIVE_SECONDS_MAX: Final = 60.0
+"""A bound against hanging, far above what a roll-out needs; not a performance claim."""
+
+EFFECTIVE_POLL_SECONDS: Final = 0.01
+CALL_TIMEOUT_SECONDS: Final = 60.0
+GRACE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningMaywe:
+    """A whole system: the application in this process, and a client of its server."""
+
+    application: Application
+    client: Client
+    address: str
+
+    def publish(self, document: Mapping[str, Any] | str, publication_id: str = "") -> int:
+        """Publish a catalog, wait until it is effective, and give its number."""
+        response = self.client.catalog.Publish(
+            catalog_pb2.PublishRequest(
+                publication_id=publication_id or uuid.uuid4().hex,
+                document=document if isinstance(document, str) else json.dumps(document),
+                publisher="lawyer",
+            )
+        )
+        self.wait_until_effective(response.number)
+        return response.number
+
+    def wait_until_effective(self, number: int) -> None:
+        """Wait until a publication is effective, or taken over by a newer one."""
+        deadline = time.monotonic() + EFFECTIVE_SECONDS_MAX
+        request = catalog_pb2.GetPublicationRequest(number=number)
+        while True:
+            rollout = self.client.catalog.GetPublication(request).rollout
+            if rollout.state in _SETTLED:
+                return
+            if time.monotonic() > deadline:
+                message = f"publication {number} does not take effect: {rollout}"
+                raise TimeoutError(message)
+            time.sleep(EFFECTIVE_POLL_SECONDS)
+
+
+_SETTLED: Final = frozenset(
+    {catalog_pb2.ROLLOUT_STATE_EFFECTIVE, catalog_pb2.ROLLOUT_STATE_SUPERSEDED}
+)
+
+
+def settings_for(
+    database_url: str, redis_url: str, redis_namespace: str, **others: str
+) -> Settings:
+    """Settings for stores that run already; the environment says nothing in tests."""
+    flags = {
+        "postgres_url": database_url,
+        "redis_url": redis_url,
+        "redis_namespace": redis_namespace,
+        "listen": "127.0.0.1:0",
+        "shutdown_grace_seconds": str(GRACE_SECONDS),
+        # Not used with servers that run already; the default would look at who we are.
+        "data_directory": str(Path("unused")),
+        **others,
+    }
+    return read_settings(flags, {})
+
+
+@contextmanager
+def running_maywe(
+    database_url: str,
+    redis_url: str,
+    redis_namespace: str,
+    roles: frozenset[Role] = ALL_ROLES,
+) -> Iterator[RunningMaywe]:
+    """Serve a migrated database and a namespace of Redis, and give a client."""
+    settings = settings_for(database_url, redis_url, redis_namespace)
+    with (
+        open_application(settings, roles) as application,
+        running_server(application, settings.listen) as server,
+        open_client(server.address, server.address, CALL_TIMEOUT_SECONDS) as client,
+    ):
+        yield RunningMaywe(application, client, server.address)
+
+
+@contextmanager
+def fresh_maywe(urls: ServerUrls, template_database: str) -> Iterator[RunningMaywe]:
+    """Serve a copy of a migrated database without rows, and remove all of it afterwards."""
+    namespace = f"maywe-test-{uuid.uuid4().hex}"
+    with new_database(urls.postgres, template_url=template_database) as database_url:
+        try:
+            with running_maywe(database_url, urls.redis, namespace) as maywe:
+                yield maywe
+        finally:
+            remove_keys(urls.redis, f"{namespace}:")

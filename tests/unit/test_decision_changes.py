@@ -1,0 +1,147 @@
+"""What a write, or time alone, changes in a person's permissions."""
+
+from decision.changes import (
+    Direction,
+    PermissionChange,
+    lapses_and_beginnings,
+    next_change_at,
+    permission_changes,
+)
+from decision.events import TimelineEvent
+from decision.instants import FOREVER, Instant
+from decision.reasons import Reason
+from decision.scopes import Scope
+from decision.selectors import Selector
+from tests.unit.decision_builders import (
+    APRIL,
+    FEBRUARY,
+    JANUARY,
+    MARCH,
+    MAY,
+    PHONE,
+    SCORING_TO_ACME,
+    SMS,
+    catalog,
+    codes,
+    consent,
+    restriction,
+    revocation,
+    timeline,
+    wording,
+)
+
+BOTH = catalog(
+    wordings=[wording(grants=[{"purpose": "advertising", "channels": ["sms", "phone"]}])]
+)
+
+
+def changes(
+    before: list[TimelineEvent], after: list[TimelineEvent], at: Instant
+) -> list[PermissionChange]:
+    """What changes when more is known, from an instant on."""
+    return list(permission_changes(timeline(before), catalog(), timeline(after), catalog(), at))
+
+
+def directions(
+    before: list[TimelineEvent], after: list[TimelineEvent], at: Instant
+) -> dict[Scope, Direction]:
+    """The direction of each scope that changes."""
+    return {change.scope: change.direction for change in changes(before, after, at)}
+
+
+def test_new_consent_widens() -> None:
+    """The change tells the answers before and after."""
+    (change,) = changes([], [consent()], MARCH)
+    assert (change.scope, change.direction, change.at) == (SMS, Direction.WIDENED, MARCH)
+    assert (change.before.reason, change.after.reason) == (Reason.UNKNOWN_CUSTOMER, Reason.ALLOWED)
+
+
+def test_revocation_narrows() -> None:
+    """What is taken away now or later is narrowed, also where nothing holds at the instant."""
+    assert directions([consent()], [consent(), revocation()], MARCH) == {SMS: Direction.NARROWED}
+    later = [consent(at=APRIL)]
+    assert directions(later, [*later, revocation(at=MAY)], MARCH) == {SMS: Direction.NARROWED}
+
+
+def test_shorter_term_narrows_and_longer_widens() -> None:
+    """The future counts as much as the present."""
+    short, long = [consent(expires_at=APRIL)], [consent(expires_at=MAY)]
+    assert directions(long, short, MARCH) == {SMS: Direction.NARROWED}
+    assert directions(short, long, MARCH) == {SMS: Direction.WIDENED}
+
+
+def test_moved_interval_changes_both_ways() -> None:
+    """Something is taken away at one instant and given at another."""
+    before, after = [consent(at=MARCH, expires_at=APRIL)], [consent(at=APRIL, expires_at=MAY)]
+    assert directions(before, after, FEBRUARY) == {SMS: Direction.CHANGED}
+
+
+def test_gap_within_narrows() -> None:
+    """A restriction in the middle takes away and gives nothing."""
+    after = [consent(), restriction("e2", MARCH, APRIL)]
+    assert directions([consent()], after, JANUARY) == {SMS: Direction.NARROWED}
+    assert directions(after, [consent()], JANUARY) == {SMS: Direction.WIDENED}
+
+
+def test_past_can_not_change() -> None:
+    """What differs only before the instant is no change, nor is another reason for a denial."""
+    late_revocation = [consent(expires_at=MARCH), revocation(at=FEBRUARY)]
+    assert directions([consent(expires_at=MARCH)], late_revocation, MARCH) == {}
+    assert directions([consent(expires_at=MARCH)], late_revocation, MARCH - 1) == {
+        SMS: Direction.NARROWED
+    }
+
+
+def test_same_permission_by_another_grant_is_no_change() -> None:
+    """Another basis gives and takes nothing."""
+    assert directions([consent()], [consent(), consent("e2", FEBRUARY)], MARCH) == {}
+
+
+def test_suspension_in_a_new_catalog_narrows() -> None:
+    """Permissions are compared each under its own catalog."""
+    grants = [{"purpose": "advertising", "partners": ["acme"], "datasets": ["scoring"]}]
+    free = catalog(wordings=[wording(grants=grants)])
+    suspending = catalog(
+        wordings=[wording(grants=grants)],
+        partners=[{"code": "acme", "suspended_from": "2024-04-01T00:00:00Z"}, *codes("blue")],
+    )
+    known = timeline([consent()], free)
+    (change,) = permission_changes(known, free, known, suspending, MARCH)
+    assert (change.scope, change.direction) == (SCORING_TO_ACME, Direction.NARROWED)
+    assert change.before.is_allowed
+    assert change.after.not_after == APRIL
+
+
+def test_changes_come_in_a_stable_order() -> None:
+    """By kind and codes, whatever order the wording lists them in."""
+    found = permission_changes(timeline([], BOTH), BOTH, timeline([consent()], BOTH), BOTH, MARCH)
+    assert [change.scope for change in found] == [PHONE, SMS]
+
+
+def test_next_change() -> None:
+    """The next beginning or lapse strictly after an instant, or none."""
+    known = timeline([consent(at=FEBRUARY, expires_at=APRIL), restriction("e2", MARCH, MARCH + 1)])
+    instants = [next_change_at(known, catalog(), at) for at in (JANUARY, FEBRUARY, MARCH, APRIL)]
+    assert instants == [FEBRUARY, MARCH, MARCH + 1, FOREVER]
+
+
+def test_lapses_and_beginnings_are_told_in_order_of_time() -> None:
+    """The first instant is left out and the last is in, so that pieces of time join."""
+    events = [
+        consent(at=FEBRUARY, expires_at=MAY),
+        revocation("e2", APRIL, Selector(channel="phone")),
+    ]
+    known = timeline(events, BOTH)
+    told = [
+        (change.at, change.scope, change.direction)
+        for change in lapses_and_beginnings(known, BOTH, JANUARY, MAY)
+    ]
+    assert told == [
+        (FEBRUARY, PHONE, Direction.WIDENED),
+        (FEBRUARY, SMS, Direction.WIDENED),
+        (APRIL, PHONE, Direction.NARROWED),
+        (MAY, SMS, Direction.NARROWED),
+    ]
+    assert list(lapses_and_beginnings(known, BOTH, FEBRUARY, APRIL - 1)) == []
+    (lapse,) = lapses_and_beginnings(known, BOTH, APRIL, MAY)
+    assert (lapse.before.reason, lapse.after.reason) == (Reason.ALLOWED, Reason.CONSENT_EXPIRED)

@@ -1,0 +1,219 @@
+"""Cached records: nothing that a check can ask is lost on the way through the bytes."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from decision.answer import answer_scope
+from decision.catalog_history import CodeList
+from decision.errors import OverloadedError
+from decision.instants import BEGINNING, FOREVER, Instant
+from decision.products import Product
+from decision.reasons import Reason
+from decision.scopes import Scope, ScopeKind, contact, process, share
+from decision.selectors import EVERYTHING, Selector
+from decision.timeline import (
+    NO_BASIS,
+    NOBODY,
+    Basis,
+    PermissionTimeline,
+    RestrictedInterval,
+    Segment,
+)
+from store import record
+from store.code_numbers import CodeNumbers, patterns_matching
+
+NUMBERS = CodeNumbers(
+    {
+        (code_list, f"{code_list.value}-{index}"): index
+        for code_list in (CodeList.PURPOSE, CodeList.CHANNEL, CodeList.PARTNER, CodeList.DATASET)
+        for index in (1, 2)
+    }
+)
+PURPOSES = ("purpose-1", "purpose-2")
+SCOPES = [
+    *(contact(purpose, channel) for purpose in PURPOSES for channel in ("channel-1", "channel-2")),
+    *(
+        share(purpose, partner, dataset)
+        for purpose in PURPOSES
+        for partner in ("partner-1", "partner-2")
+        for dataset in ("dataset-1", "dataset-2")
+    ),
+    *(process(purpose) for purpose in PURPOSES),
+]
+HOUR = 3600 * 1_000_000
+MADE_AT = 1000 * 24 * HOUR
+INSTANTS = [MADE_AT + offset * HOUR for offset in (-100, -25, -24, -23, -1, 0, 1, 100)]
+
+products = st.none() | st.builds(Product, st.text(max_size=4), number=st.text(max_size=4))
+bases = st.builds(
+    Basis,
+    st.text(min_size=1, max_size=5),
+    st.text(min_size=1, max_size=5),
+    st.integers(1, 3),
+    products,
+    st.sampled_from(INSTANTS),
+    st.sampled_from([*INSTANTS, FOREVER]),
+    st.text(max_size=3),
+)
+selectors = st.just(EVERYTHING) | st.builds(
+    Selector,
+    kind=st.none() | st.sampled_from(ScopeKind),
+    purpose=st.sampled_from(["", *PURPOSES]),
+).filter(lambda selector: bool(selector.named()))
+selectors |= st.builds(Selector, channel=st.sampled_from(["channel-1", "channel-2"]))
+selectors |= st.builds(
+    Selector,
+    partner=st.sampled_from(["partner-1", "partner-2"]),
+    dataset=st.sampled_from(["", "dataset-1"]),
+)
+
+
+@st.composite
+def segments(draw: st.DrawFn, basis_count: int) -> list[Segment]:
+    """Adjacent segments from the beginning or from some instant on, for ever."""
+    starts = draw(st.lists(st.sampled_from([BEGINNING, *INSTANTS]), min_size=1, unique=True))
+    starts.sort()
+    found = []
+    for start, end in zip(starts, [*starts[1:], FOREVER], strict=True):
+        basis = draw(st.integers(NO_BASIS, basis_count - 1))
+        denials = [it for it in Reason if it is not Reason.ALLOWED]
+        reason = Reason.ALLOWED if basis != NO_BASIS else draw(st.sampled_from(denials))
+        found.append(Segment(start, end, reason, basis))
+    return found
+
+
+@st.composite
+def timelines(draw: st.DrawFn) -> PermissionTimeline:
+    """Permissions of a known customer."""
+    used = draw(st.lists(bases, max_size=4, unique=True))
+    scopes = draw(st.lists(st.sampled_from(SCOPES), unique=True))
+    restricted: list[RestrictedInterval] = []
+    for selector in draw(st.lists(selectors, max_size=3)):
+        start, end = sorted(
+            draw(
+                st.lists(st.sampled_from([*INSTANTS, FOREVER]), min_size=2, max_size=2, unique=True)
+            )
+        )
+        restricted.append(RestrictedInterval(selector, start, end))
+    return PermissionTimeline(
+        is_known=True,
+        segments={scope: draw(segments(len(used))) for scope in scopes},
+        restrictions=restricted,
+        bases=used,
+    )
+
+
+def encode(timeline: PermissionTimeline, version: int = 1, publication: int = 1) -> bytes:
+    """A record of which a test names only what matters to it."""
+    return record.encode(
+        timeline, NUMBERS, version=version, publication=publication, made_at=MADE_AT
+    )
+
+
+ASKABLE: Sequence[Instant] = [at for at in INSTANTS if at >= MADE_AT - HOUR]
+
+
+@given(timelines())
+def test_a_whole_record_answers_like_its_timeline(timeline: PermissionTimeline) -> None:
+    """Every scope has the same answer, basis included, at any instant from an hour ago on."""
+    decoded = record.decode(encode(timeline), NUMBERS).timeline
+    for scope in SCOPES:
+        for at in ASKABLE:
+            assert answer_scope(decoded, None, scope, at) == answer_scope(timeline, None, scope, at)
+
+
+@given(timelines(), st.lists(st.sampled_from(SCOPES), min_size=1, max_size=3))
+def test_a_part_of_a_record_answers_like_the_whole(
+    timeline: PermissionTimeline, scopes: list[Scope]
+) -> None:
+    """What is left unread is nothing that the asked scopes need."""
+    decoded = record.decode(encode(timeline), NUMBERS, scopes).timeline
+    assert set(decoded.segments) <= set(scopes)
+    for scope in scopes:
+        for at in ASKABLE:
+            assert answer_scope(decoded, None, scope, at) == answer_scope(timeline, None, scope, at)
+
+
+@given(timelines(), st.data())
+def test_a_record_that_is_cut_off_is_refused(
+    timeline: PermissionTimeline, data: st.DataObject
+) -> None:
+    """Missing bytes never pass for permissions."""
+    whole = encode(timeline)
+    length = data.draw(st.integers(0, len(whole) - 1))
+    with pytest.raises(ValueError):  # noqa: PT011 - whichever part notices it
+        record.decode(whole[:length], NUMBERS)
+
+
+def test_the_header_says_what_the_record_is() -> None:
+    """Version, publication, and after stamping the life of the cache, are read from the header."""
+    plain = encode(NOBODY, version=2**40, publication=7)
+    assert record.decode_header(plain) == record.Header(
+        is_known=False, epoch=0, incarnation=0, version=2**40, publication=7
+    )
+    stamped = record.stamp(plain, 3, 9)
+    assert record.decode_header(stamped) == record.Header(
+        is_known=False, epoch=3, incarnation=9, version=2**40, publication=7
+    )
+
+
+@given(timelines(), st.integers(0, 2**31), st.integers(0, 2**31))
+def test_the_content_does_not_depend_on_stamp_version_or_publication(
+    timeline: PermissionTimeline, epoch: int, incarnation: int
+) -> None:
+    """Content compares what a record says, not when it was written."""
+    one = record.stamp(encode(timeline, version=1, publication=1), epoch, incarnation)
+    other = encode(timeline, version=2, publication=3)
+    assert record.content_of(one) == record.content_of(other)
+
+
+def test_a_person_nobody_knows_has_another_content_than_one_without_permissions() -> None:
+    """Being known is part of the content."""
+    known = PermissionTimeline(is_known=True, segments={}, restrictions=(), bases=())
+    assert record.content_of(encode(known)) != record.content_of(encode(NOBODY))
+
+
+def test_what_ended_long_ago_is_left_out() -> None:
+    """A check never asks about the past, so the past takes no room."""
+    scope = SCOPES[0]
+    ended = Segment(BEGINNING, MADE_AT - 25 * HOUR, Reason.CONSENT_NOT_YET_VALID)
+    later = Segment(MADE_AT - 25 * HOUR, FOREVER, Reason.CONSENT_REVOKED)
+    timeline = PermissionTimeline(
+        is_known=True, segments={scope: [ended, later]}, restrictions=(), bases=()
+    )
+    assert record.decode(encode(timeline), NUMBERS).timeline.segments == {scope: [later]}
+
+
+def test_too_many_intervals_are_refused() -> None:
+    """A person with more distinct instants than fit is an error and no damaged record."""
+    restrictions = [
+        RestrictedInterval(EVERYTHING, MADE_AT + index, FOREVER)
+        for index in range(record.COUNT_MAX)
+    ]
+    timeline = PermissionTimeline(is_known=True, segments={}, restrictions=restrictions, bases=())
+    with pytest.raises(OverloadedError):
+        encode(timeline)
+
+
+def test_bytes_of_another_format_are_no_record() -> None:
+    """A format that this code does not know is not guessed at."""
+    with pytest.raises(ValueError, match="format"):
+        record.decode_header(b"\x02" + encode(NOBODY)[1:])
+
+
+@given(st.sampled_from(SCOPES), selectors)
+def test_a_pattern_matches_a_scope_just_as_its_selector_does(
+    scope: Scope, selector: Selector
+) -> None:
+    """Packed restrictions select what the written ones do."""
+    matching = patterns_matching(NUMBERS.scope_number(scope))
+    assert (NUMBERS.pattern_number(selector) in matching) == selector.matches_scope(scope)
+
+
+@given(st.sampled_from(SCOPES))
+def test_a_scope_survives_its_number(scope: Scope) -> None:
+    """Packing loses nothing."""
+    assert NUMBERS.scope(NUMBERS.scope_number(scope)) == scope
