@@ -10,6 +10,7 @@ grpcio-tools, which constraints.txt pins. Nothing about the meaning of the contr
 """
 
 import argparse
+import inspect
 import subprocess
 import sys
 import tempfile
@@ -22,14 +23,14 @@ from google.protobuf.descriptor_pb2 import (
     MethodDescriptorProto,
     ServiceDescriptorProto,
 )
-from google.rpc import status_pb2
+from google.rpc.status_pb2 import Status
 
 PROTOS = Path(__file__).resolve().parent
 PACKAGE = Path("maywe", "v1")
 GENERATED_PATTERN = "*_pb2*.py*"
 
 # The directory above google/rpc, whose .proto files googleapis-common-protos installs.
-GOOGLE_APIS = Path(status_pb2.__file__).resolve().parents[2]
+GOOGLE_APIS = Path(inspect.getfile(Status)).resolve().parents[2]
 
 
 class ProtocError(Exception):

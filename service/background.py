@@ -82,10 +82,12 @@ class Background:
             except Exception:
                 counts.failures += 1
                 failures_in_a_row += 1
-                _logger.exception(
+                _logger.warning(
                     "%s failed %d times in a row",
                     threading.current_thread().name,
                     failures_in_a_row,
+                    # Once tells enough: an outage may last.
+                    exc_info=failures_in_a_row == 1,
                 )
                 self._stop.wait(_backoff_seconds(failures_in_a_row))
                 continue

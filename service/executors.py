@@ -115,6 +115,8 @@ def open_executors() -> Iterator[Executors]:
                 "/maywe.v1.DecisionService/ListAllowed": bulk,
                 "/maywe.v1.WriterService/ImportEvents": imports,
                 "/maywe.v1.ConsentService/WatchChanges": watches,
+                # A generic client may keep it open for as long as it runs.
+                "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": watches,
             },
             refusal=stack.enter_context(
                 ThreadPoolExecutor(REFUSAL_THREADS, thread_name_prefix="maywe refusal")

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
-from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE_NAME
 from grpc_health.v1.health import HealthServicer
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 from maywe.v1 import (
     catalog_pb2,
     catalog_pb2_grpc,
@@ -68,7 +67,8 @@ class ListenError(Exception):
 class Service:
     """A service of the contract: its description, how it is registered, made, and who serves it."""
 
-    descriptor: ServiceDescriptor
+    # A ServiceDescriptor; protobuf has two classes of that name, which types do not relate.
+    descriptor: Any
     register: Callable[[Any, Any], None]
     make: Callable[[Application], object]
     roles: frozenset[Role]
@@ -121,6 +121,8 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
     """
     with open_executors() as executors:
         services = [service for service in SERVICES if service.roles & application.roles]
+        names = [service.descriptor.full_name for service in services]
+        services.append(_reflection_of([*names, HEALTH_SERVICE_NAME]))
         methods = frozenset(
             f"/{service.descriptor.full_name}/{method.name}"
             for service in services
@@ -133,11 +135,7 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
         )
         for service in services:
             _add(server, service, application, executors)
-        names = [service.descriptor.full_name for service in services]
         health = _add_health(server, names)
-        reflection.enable_server_reflection(
-            [*names, HEALTH_SERVICE_NAME, reflection.SERVICE_NAME], server
-        )
         port = _bind(server, listen)
         server.start()
         try:
@@ -147,6 +145,16 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
             application.stopping.set()
             _logger.info("shutting down")
             server.stop(application.settings.shutdown_grace_seconds).wait()
+
+
+def _reflection_of(names: list[str]) -> Service:
+    """Give the service that describes the others, so that generic clients need no contract."""
+    return Service(
+        reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"],
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server,
+        lambda _: reflection.ReflectionServicer([*names, reflection.SERVICE_NAME]),
+        frozenset(Role),
+    )
 
 
 def _add(

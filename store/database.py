@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from decision.errors import OverloadedError, UnavailableError
 from decision.instants import Instant
@@ -103,7 +104,7 @@ def _translated_errors() -> Iterator[None]:
         if isinstance(error.orig, psycopg.errors.QueryCanceled | psycopg.InterfaceError):
             raise _translated(error.orig) from error
         raise
-    except TimeoutError as error:
+    except NoConnectionError as error:
         message = "every connection to PostgreSQL is taken: try again later"
         raise OverloadedError(message) from error
 

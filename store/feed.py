@@ -228,9 +228,13 @@ def _behind(position: FeedPosition, newest: FeedPosition) -> dict[int, int]:
 
 def _next_rows(connection: Connection, behind: Mapping[int, int]) -> Sequence[Row[Any]]:
     """Give the next rows of some shards, to each its part of what may be read at once."""
-    seen = func.unnest(
-        cast(list(behind), ARRAY(SmallInteger)), cast(list(behind.values()), ARRAY(BigInteger))
-    ).table_valued("number", "seq", name="seen")
+    seen = (
+        func.unnest(
+            cast(list(behind), ARRAY(SmallInteger)), cast(list(behind.values()), ARRAY(BigInteger))
+        )
+        .table_valued("number", "seq", name="seen")
+        .render_derived()
+    )
     rows = (
         select(outbox)
         .where(outbox.c.shard == seen.c.number)

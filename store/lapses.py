@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Engine, Select, bindparam, select, update
 from decision.changes import PermissionChange, lapses_and_beginnings, next_change_at
 from decision.instants import Instant
 from store import record, states
+from store.change_codec import encode_changes
 from store.database import draw_recorded_instants, run_transaction, wall_clock
-from store.outbox import BY_TIME, Outbox
+from store.outbox import BY_TIME, Notice, append_notices
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import state, subject
 from store.states import StoredState, shards_of
@@ -131,12 +132,13 @@ def _tell(
     """Append what has changed to the outboxes; the states and their versions stay as they are."""
     changed = [one for one in lapses if one.changes]
     positions = lock_shards(connection, shards_of(one.person for one in changed))
-    outbox = Outbox(connection, published.numbers, draw_recorded_instants(connection, 1), positions)
-    for one in changed:
-        encoded = outbox.encode(one.changes)
-        for member in one.person.members:
-            outbox.add(member, one.person.root, BY_TIME, encoded)
-    outbox.flush()
+    notices = [
+        Notice(member, one.person.root, BY_TIME, encoded)
+        for one in changed
+        for encoded in [encode_changes(one.changes, published.numbers)]
+        for member in one.person.members
+    ]
+    append_notices(connection, notices, draw_recorded_instants(connection, 1), positions)
     if positions:
         move_shards(connection, positions)
     if lapses:

@@ -95,6 +95,7 @@ class Projector:
         with reading(self._engine) as connection:
             sources = _read_sources(connection)
         applied = 0
+        begun_before = self.counts.incarnations_begun
         failure: Exception | None = None
         for source in sources:
             try:
@@ -103,6 +104,9 @@ class Projector:
                 raise
             except Exception as error:  # noqa: BLE001 - one bad shard must not hold up the others
                 failure = failure or error
+        begun = self.counts.incarnations_begun - begun_before
+        if begun:
+            _logger.warning("Redis did not hold %d shards as PostgreSQL knows them: begun", begun)
         if failure is not None:
             raise failure
         return applied
@@ -214,7 +218,8 @@ class Projector:
             return
         if self._cache.begin_incarnation(source.number, begun).is_accepted:
             self.counts.incarnations_begun += 1
-            _logger.warning(
+            # One line for each shard is too much wherever Redis comes back empty.
+            _logger.debug(
                 "shard %d: Redis held %s, PostgreSQL %s; began %s",
                 source.number,
                 meta,

@@ -24,12 +24,12 @@ from decision.grants import FoldedTimeline, Unmatched, UnmatchedCause
 from decision.instants import Instant
 from decision.timeline import NOBODY, PermissionTimeline, permission_timeline
 from store import ledger, record
-from store.change_codec import EncodedChange
+from store.change_codec import EncodedChange, encode_changes
 from store.database import copy_rows, wall_clock
-from store.outbox import BY_TIME, Outbox
+from store.outbox import BY_TIME, Notice
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import customer, permission, shard, state, subject, unmatched
-from store.subjects import Person, ShardPosition, persons_of_roots
+from store.subjects import Person, persons_of_roots
 
 
 class StoredState(NamedTuple):
@@ -134,25 +134,23 @@ def shards_of(persons: Iterable[Person]) -> set[int]:
 
 
 class StateWriter:
-    """Writes new states in one transaction, whose locks the caller holds."""
+    """Writes new states in one transaction, which has locked their persons."""
 
     def __init__(
         self,
         connection: Connection,
         catalogs: Catalogs,
         published: PublishedCatalog,
-        recorded_at: Instant,
         now: Instant,
     ) -> None:
-        """Write states folded under `published`, recorded at one instant, judged from `now` on."""
+        """Write states folded under `published`, judged from `now` on."""
         self._connection = connection
         self._catalogs = catalogs
         self._published = published
-        self._recorded_at = recorded_at
         self._now = now
 
-    def write(self, rewrites: Sequence[Rewrite], positions: dict[int, ShardPosition]) -> None:
-        """Replace states and what follows from them, moving the positions of the locked shards."""
+    def write(self, rewrites: Sequence[Rewrite]) -> list[Notice]:
+        """Replace states and what follows from them, and give the notices to append about it."""
         roots = [rewrite.folded.person.root for rewrite in rewrites]
         self._replace(
             "state",
@@ -193,10 +191,7 @@ class StateWriter:
                 for missed in rewrite.folded.folded.unmatched
             ],
         )
-        outbox = Outbox(self._connection, self._published.numbers, self._recorded_at, positions)
-        for rewrite in rewrites:
-            self._tell(rewrite, outbox)
-        outbox.flush()
+        return [notice for rewrite in rewrites for notice in self._notices(rewrite)]
 
     def _replace(
         self,
@@ -249,20 +244,20 @@ class StateWriter:
             for interval in allowed_intervals(timeline, None, scope, ended_before):
                 yield (number, rewrite.folded.person.root, interval.start, interval.end)
 
-    def _tell(self, rewrite: Rewrite, outbox: Outbox) -> None:
-        """Append a row for each member, and before it one for what time had changed untold."""
+    def _notices(self, rewrite: Rewrite) -> Iterable[Notice]:
+        """Give a notice for each member, and before it one of what time had changed untold."""
         encoded_by_previous: dict[int, tuple[list[EncodedChange], list[EncodedChange]]] = {}
-        root = rewrite.folded.person.root
+        numbers, root = self._published.numbers, rewrite.folded.person.root
         for member in rewrite.folded.person.members:
             before = rewrite.previous[member.subject]
             encoded = encoded_by_previous.get(id(before))
             if encoded is None:
                 lapses, changes = self._changes(before, rewrite.folded.timeline)
-                encoded = outbox.encode(lapses), outbox.encode(changes)
+                encoded = encode_changes(lapses, numbers), encode_changes(changes, numbers)
                 encoded_by_previous[id(before)] = encoded
             if encoded[0]:
-                outbox.add(member, root, BY_TIME, encoded[0])
-            outbox.add(member, root, rewrite.cause, encoded[1])
+                yield Notice(member, root, BY_TIME, encoded[0])
+            yield Notice(member, root, rewrite.cause, encoded[1])
 
     def _changes(
         self, stored: StoredState | None, after: PermissionTimeline

@@ -13,9 +13,10 @@ from decision.events import NewEvent
 from decision.instants import Instant
 from store import ledger
 from store.database import CATALOG_LOCK, draw_recorded_instants, reading, wall_clock
+from store.outbox import append_notices
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import installation, shard
-from store.states import Rewrite, StateWriter, shards_of
+from store.states import Rewrite, StateWriter
 from store.subjects import lock_shards, move_shards
 
 
@@ -48,13 +49,13 @@ def finish(
     entries: Sequence[Entry],
     rewrites: Sequence[Rewrite],
 ) -> Written:
-    """Append the entries and replace the states, all under the locks of the shards concerned."""
+    """Replace the states and append the entries; what needs the shards' locks comes last."""
+    notices = StateWriter(connection, catalogs, published, wall_clock()).write(rewrites)
     positions = lock_shards(
-        connection,
-        shards_of(rewrite.folded.person for rewrite in rewrites)
-        | {entry.shard for entry in entries},
+        connection, {notice.member.shard for notice in notices} | {entry.shard for entry in entries}
     )
-    first = draw_recorded_instants(connection, max(1, len(entries)))
+    instant_count = max(1, len(entries))
+    first = draw_recorded_instants(connection, instant_count)
     recorded_at = [first + index for index in range(len(entries))]
     ledger.append(
         connection,
@@ -64,8 +65,7 @@ def finish(
         ),
         positions,
     )
-    last = first + max(1, len(entries)) - 1
-    StateWriter(connection, catalogs, published, last, wall_clock()).write(rewrites, positions)
+    append_notices(connection, notices, first + instant_count - 1, positions)
     move_shards(connection, positions)
     return Written(recorded_at, {number: position.seq for number, position in positions.items()})
 

@@ -19,11 +19,15 @@ from service.client import Client, open_client
 from service.composition import ALL_ROLES, Application, Role, open_application
 from service.server import running_server
 from service.settings import Settings, read_settings
+from store.database import reading
+from store.sharding import SHARD_COUNT
+from store.writing import positions_of
 from tests.servers import ServerUrls, new_database, remove_keys
 
 EFFECTIVE_SECONDS_MAX: Final = 60.0
 """A bound against hanging, far above what a roll-out needs; not a performance claim."""
 
+PROJECTED_SECONDS_MAX: Final = 60.0
 EFFECTIVE_POLL_SECONDS: Final = 0.01
 CALL_TIMEOUT_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 1.0
@@ -48,6 +52,14 @@ class RunningMaywe:
         )
         self.wait_until_effective(response.number)
         return response.number
+
+    def wait_until_projected(self) -> None:
+        """Wait until the cache shows everything that is recorded by now."""
+        with reading(self.application.engine) as connection:
+            positions = positions_of(connection, set(range(SHARD_COUNT)))
+        if not self.application.projector.wait_until_applied(positions, PROJECTED_SECONDS_MAX):
+            message = "the cache does not come to show what is recorded"
+            raise TimeoutError(message)
 
     def wait_until_effective(self, number: int) -> None:
         """Wait until a publication is effective, or taken over by a newer one."""
@@ -91,9 +103,10 @@ def running_maywe(
     redis_url: str,
     redis_namespace: str,
     roles: frozenset[Role] = ALL_ROLES,
+    listen: str = "127.0.0.1:0",
 ) -> Iterator[RunningMaywe]:
     """Serve a migrated database and a namespace of Redis, and give a client."""
-    settings = settings_for(database_url, redis_url, redis_namespace)
+    settings = settings_for(database_url, redis_url, redis_namespace, listen=listen)
     with (
         open_application(settings, roles) as application,
         running_server(application, settings.listen) as server,

@@ -13,7 +13,7 @@ from service.cli.exits import Command
 from service.cli.explain import as_of_options
 from service.cli.moments import Moment, shown_end, shown_moment, timestamp_at
 from service.cli.output import Output
-from service.cli.words import basis_text, reason_code, scope_text
+from service.cli.words import reason_code, scope_text
 from service.client import Client, answers_from
 
 _STATUSES = {
@@ -82,12 +82,13 @@ def _show(output: Output, customer: str, response: GetConsentCardResponse) -> No
     )
     output.heading("allowed")
     output.table(
-        ("scope", "until", "basis"),
+        ("scope", "until", "consent", "event"),
         [
             (
                 scope_text(answer.scope),
                 shown_end(answer.not_after, is_given=answer.HasField("not_after"), zone_name=zone),
-                basis_text(answer.basis, zone),
+                f"{answer.basis.consent_type}/{answer.basis.wording_version}",
+                answer.basis.event_id,
             )
             for answer in response.allowed_scopes
         ],

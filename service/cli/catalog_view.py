@@ -6,8 +6,8 @@ What lives here: tables of what `catalog` was answered.
 from collections.abc import Iterable
 
 from maywe.v1 import catalog_pb2, common_pb2
-from maywe.v1.catalog_pb2 import CatalogFault, PreviewPublicationResponse
-from maywe.v1.common_pb2 import ScopeAnswer, ScopeChange, Verdict
+from maywe.v1.catalog_pb2 import CatalogFault, CustomerEffect, PreviewPublicationResponse
+from maywe.v1.common_pb2 import ChangeDirection, ScopeAnswer, Verdict
 from rich.text import Text
 
 from service.cli.moments import shown_moment
@@ -89,24 +89,22 @@ def show_preview(output: Output, preview: PreviewPublicationResponse) -> None:
     if preview.samples:
         output.heading("samples")
         output.table(
-            ("customer", "direction", "scope", "before", "after"),
-            [
-                (sample.customer_id, *change_cells(change))
-                for sample in preview.samples
-                for change in sample.changes
-            ],
+            ("customer", "direction", "before", "after", "scopes"),
+            [row for sample in preview.samples for row in _sample_rows(sample)],
         )
 
 
-def change_cells(change: ScopeChange) -> tuple[Cell, Cell, Cell, Cell]:
-    """Give the direction of a change, its scope, and the answers before and after."""
-    word, style = _DIRECTIONS.get(change.direction, ("", ""))
-    return (
-        Text(word, style=style),
-        scope_text(change.scope),
-        _answer_text(change.before),
-        _answer_text(change.after),
-    )
+def _sample_rows(sample: CustomerEffect) -> list[tuple[Cell, ...]]:
+    """Give one row for all scopes of a customer that change alike."""
+    groups: dict[tuple[ChangeDirection, str, str], list[str]] = {}
+    for change in sample.changes:
+        key = (change.direction, _answer_text(change.before), _answer_text(change.after))
+        groups.setdefault(key, []).append(scope_text(change.scope))
+    rows: list[tuple[Cell, ...]] = []
+    for (direction, before, after), scopes in groups.items():
+        word, style = _DIRECTIONS.get(direction, ("", ""))
+        rows.append((sample.customer_id, Text(word, style=style), before, after, "; ".join(scopes)))
+    return rows
 
 
 def _answer_text(answer: ScopeAnswer) -> str:

@@ -21,6 +21,9 @@ from rich.text import Text
 COLUMN_GAP: Final = 2
 """Spaces between columns when the output is no terminal."""
 
+FOLDED_WIDTH_MAX: Final = 1.4
+"""Up to so many widths of the terminal a table's cells are folded; a wider one becomes records."""
+
 GOOD: Final = "green"
 BAD: Final = "red"
 UNSURE: Final = "yellow"
@@ -81,6 +84,13 @@ class Output:
         if not self._console.is_terminal:
             self._plain_table(heads, cells)
             return
+        lines = [[Text(head) for head in heads], *cells]
+        width = sum(
+            max(cell_len(line[index].plain) for line in lines) for index in range(len(heads))
+        )
+        if width > self._console.width * FOLDED_WIDTH_MAX:
+            self._records(heads, cells)
+            return
         table = Table(box=None, pad_edge=False, header_style=f"{STRONG} underline")
         for head in heads:
             table.add_column(head, overflow="fold")
@@ -88,10 +98,16 @@ class Output:
             table.add_row(*row)
         self._console.print(table)
 
+    def _records(self, heads: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
+        """Print each row as labelled values: a table this wide would be unreadable when folded."""
+        for index, row in enumerate(rows):
+            if index:
+                self._print(Text())
+            self.fields(zip(heads, row, strict=True))
+
     def _plain_table(self, heads: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
-        lines = [[Text(head) for head in heads], *rows]
-        widths = [max(cell_len(line[index].plain) for line in lines) for index in range(len(heads))]
-        for line in lines:
+        widths = _widths(heads, rows)
+        for line in [[Text(head) for head in heads], *rows]:
             padded = [
                 cell.plain + " " * (width - cell_len(cell.plain) + COLUMN_GAP)
                 for cell, width in zip(line, widths, strict=True)
@@ -126,3 +142,11 @@ def number(count: int) -> str:
 
 def _text(cell: Cell) -> Text:
     return Text(cell) if isinstance(cell, str) else cell
+
+
+def _widths(heads: Sequence[str], rows: Sequence[Sequence[Text]]) -> list[int]:
+    """Give the width of each column, heads included."""
+    return [
+        max(cell_len(head), *(cell_len(row[index].plain) for row in rows))
+        for index, head in enumerate(heads)
+    ]

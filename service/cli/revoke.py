@@ -23,7 +23,7 @@ from service.cli.moments import (
     timestamp_at,
 )
 from service.cli.output import Output, message_object
-from service.cli.words import basis_text, durability_text, scope_text
+from service.cli.words import durability_text, scope_text
 from service.client import Client, ClientProblemError, Outcome, answers_from
 
 _KINDS = {
@@ -157,12 +157,13 @@ def _show(output: Output, request: RevokeRequest, response: RevokeResponse) -> N
     if not response.surviving:
         output.line("nothing")
     output.table(
-        ("scope", "until", "basis"),
+        ("scope", "until", "consent", "event"),
         [
             (
                 scope_text(answer.scope),
                 shown_end(answer.not_after, is_given=answer.HasField("not_after")),
-                basis_text(answer.basis),
+                f"{answer.basis.consent_type}/{answer.basis.wording_version}",
+                answer.basis.event_id,
             )
             for answer in response.surviving
         ],

@@ -3,6 +3,7 @@
 What lives here: its options and its exit status.
 """
 
+import signal
 import sys
 
 import click
@@ -40,6 +41,10 @@ def main(customers: int, products: int, seed: int) -> None:
     """See maywe work, from a product history to decisions. Ends by itself."""
     if products < customers:
         raise click.UsageError("every customer has a product: --products must not be smaller")
+    # Whoever ends it politely gets the same clean-up as from the keyboard, also where a shell has
+    # made background jobs deaf to it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         run_demo(DemoOptions(customers, products, seed))
     except KeyboardInterrupt:

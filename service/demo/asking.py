@@ -6,8 +6,10 @@ What lives here: whom they ask about and which answers are right.
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from maywe.v1.common_pb2 import ContactQuestion, Reason, Verdict
 from maywe.v1.decision_pb2 import (
     AudienceChunk,
@@ -15,16 +17,20 @@ from maywe.v1.decision_pb2 import (
     FilterAudienceRequest,
     ListAllowedRequest,
     MayContactRequest,
+    MayContactResponse,
     MayShareRequest,
 )
 
+from decision.instants import from_datetime
 from service.cli.output import Cell, number
 from service.cli.words import basis_text, reason_code, verdict_text
 from service.client import Client, answers_from
 from service.demo import cast
 from service.demo.narration import Narrator, expect, expect_that
+from service.importing.messages import timestamp_of
 
 AUDIENCE_CHUNK_IDS: Final = 5_000
+CAMPAIGN_BEGINS_IN: Final = timedelta(hours=1)
 
 ADVERTISING: Final = "advertising"
 SERVICE: Final = "service"
@@ -144,37 +150,44 @@ def ask_as_dialer(narrator: Narrator, client: Client) -> None:
     """Ask right before each call, as a dialer does."""
     narrator.chapter("A dialer asks before each call")
     rows: list[Sequence[Cell]] = []
+    allowed: list[tuple[str, Cell]] = []
     for case in CONTACT_CASES:
         request = MayContactRequest(
             customer_id=case.customer_id, channel=case.channel, purpose=case.purpose
         )
         with answers_from(client.decision_address):
             response = client.decision.MayContact(request)
-        expect(
-            f"reason for {case.customer_id} by {case.channel}",
-            reason_code(response.reason),
-            reason_code(case.reason),
-        )
-        is_allowed = case.reason == Reason.REASON_ALLOWED
-        expect_that(
-            f"{case.customer_id} has a basis exactly when allowed",
-            holds=response.HasField("basis") is is_allowed
-            and (response.verdict == Verdict.VERDICT_ALLOW) is is_allowed
-            and (case.channel in response.allowed_channels) is is_allowed,
-        )
+        _check_contact(case, response)
         rows.append(
             (
                 case.customer_id,
-                case.story,
                 f"{case.channel}, {case.purpose}",
                 verdict_text(response.verdict),
                 reason_code(response.reason),
-                ", ".join(response.allowed_channels),
-                basis_text(response.basis) if response.HasField("basis") else "",
+                case.story,
             )
         )
-    narrator.output.table(
-        ("customer", "story", "asked", "answer", "reason", "channels to use", "basis"), rows
+        if response.HasField("basis"):
+            channels = ", ".join(response.allowed_channels)
+            allowed.append((case.customer_id, f"{basis_text(response.basis)}; by {channels}"))
+    narrator.output.table(("customer", "asked", "answer", "reason", "story"), rows)
+    narrator.say()
+    narrator.say("what each ALLOW rests on, and every channel that may be used")
+    narrator.output.fields(allowed)
+
+
+def _check_contact(case: ContactCase, response: MayContactResponse) -> None:
+    expect(
+        f"reason for {case.customer_id} by {case.channel}",
+        reason_code(response.reason),
+        reason_code(case.reason),
+    )
+    is_allowed = case.reason == Reason.REASON_ALLOWED
+    expect_that(
+        f"{case.customer_id} has a basis exactly when allowed",
+        holds=response.HasField("basis") is is_allowed
+        and (response.verdict == Verdict.VERDICT_ALLOW) is is_allowed
+        and (case.channel in response.allowed_channels) is is_allowed,
     )
 
 
@@ -182,6 +195,8 @@ def ask_as_campaign_engine(narrator: Narrator, client: Client, customer_ids: lis
     """Filter an audience of everybody, and list everybody who is allowed: both must agree."""
     narrator.chapter("A campaign engine filters its audience")
     question = ContactQuestion(channel=SMS, purpose=ADVERTISING)
+    # One instant for both ways of asking, lest a term ends between them.
+    at = timestamp_of(from_datetime(datetime.now(UTC) + CAMPAIGN_BEGINS_IN))
     began = time.perf_counter()
     allowed: list[str] = []
     counts: Counter[tuple[Verdict, Reason]] = Counter()
@@ -192,7 +207,7 @@ def ask_as_campaign_engine(narrator: Narrator, client: Client, customer_ids: lis
     ]
     unanswered = iter(chunks)
     with answers_from(client.decision_address):
-        for response in client.decision.FilterAudience(_audience(question, chunks)):
+        for response in client.decision.FilterAudience(_audience(question, at, chunks)):
             if response.HasField("end"):
                 ended_count = response.end.customer_count
                 told = {
@@ -211,7 +226,7 @@ def ask_as_campaign_engine(narrator: Narrator, client: Client, customer_ids: lis
     seconds = time.perf_counter() - began
     expect("customers answered", ended_count, len(customer_ids))
     narrator.say(
-        f"{number(len(customer_ids))} customers, {SMS} for {ADVERTISING}: "
+        f"{number(len(customer_ids))} customers, {SMS} for {ADVERTISING} in an hour: "
         f"{number(len(allowed))} allowed, {number(int(len(customer_ids) / seconds))} a second"
     )
     narrator.output.table(
@@ -221,7 +236,7 @@ def ask_as_campaign_engine(narrator: Narrator, client: Client, customer_ids: lis
             for (verdict, reason), count in sorted(counts.items())
         ],
     )
-    listed = _listed(client, question)
+    listed = _listed(client, question, at)
     expect_that(
         "the list of everybody allowed is the audience's", holds=sorted(listed) == sorted(allowed)
     )
@@ -271,18 +286,18 @@ def ask_as_partner(narrator: Narrator, client: Client) -> None:
 
 
 def _audience(
-    question: ContactQuestion, chunks: list[list[str]]
+    question: ContactQuestion, at: Timestamp, chunks: list[list[str]]
 ) -> Iterator[FilterAudienceRequest]:
-    yield FilterAudienceRequest(question=AudienceQuestion(contact=question))
+    yield FilterAudienceRequest(question=AudienceQuestion(contact=question, at=at))
     for chunk in chunks:
         yield FilterAudienceRequest(chunk=AudienceChunk(customer_ids=chunk))
 
 
-def _listed(client: Client, question: ContactQuestion) -> list[str]:
+def _listed(client: Client, question: ContactQuestion, at: Timestamp) -> list[str]:
     customer_ids: list[str] = []
     ended_count: int | None = None
     with answers_from(client.decision_address):
-        for response in client.decision.ListAllowed(ListAllowedRequest(contact=question)):
+        for response in client.decision.ListAllowed(ListAllowedRequest(contact=question, at=at)):
             if response.HasField("end"):
                 ended_count = response.end.customer_count
             else:

@@ -86,8 +86,9 @@ class _InterruptingView(ImportProgressView):
 
 
 def _interrupted_import(narrator: Narrator, client: Client, task: ImportTask) -> None:
+    view = _InterruptingView(task.path.name)
     try:
-        with _InterruptingView(task.path.name) as view:
+        with view:
             send_file(task, client.writer, client.writer_address, view)
     except KeyboardInterrupt:
         if not view.is_interrupted:

@@ -69,13 +69,22 @@ class ProductsFile(NamedTuple):
 
 
 def write_products_file(path: Path, random: Random, contracts: list[Contract]) -> ProductsFile:
-    """Write the purchases and closings of the contracts, in order but for the late ones."""
-    dated = [line for contract in contracts for line in _lines(random, contract)]
+    """Write the purchases and closings of the contracts.
+
+    They come customer by customer, as core systems keep them, and a customer's by time but for the
+    late ones.
+    """
+    dated = [
+        (contract.customer_id, at, line)
+        for contract in contracts
+        for at, line in _lines(random, contract)
+    ]
     event_count = len(dated)
-    for at, line in random.sample(dated, int(event_count * REPEATED_SHARE)):
-        dated.append((at + timedelta(days=random.randrange(1, LATE_DAYS_MAX)), line))
-    dated.sort(key=lambda entry: entry[0])
-    lines = [line for _, line in dated]
+    for customer_id, at, line in random.sample(dated, int(event_count * REPEATED_SHARE)):
+        repeated_at = at + timedelta(days=random.randrange(1, LATE_DAYS_MAX))
+        dated.append((customer_id, repeated_at, line))
+    dated.sort(key=lambda entry: entry[:2])
+    lines = [line for _, _, line in dated]
     bad_lines = [f"{line}\r\n".encode() for line in _BAD_LINES]
     bad_lines.append(f"{_WRONGLY_ENCODED_LINE}\r\n".encode("cp1251"))
     others = bad_lines + random.choices(_BLANK_LINES, k=int(event_count * BLANK_SHARE) + 1)

@@ -37,7 +37,9 @@ from service.importing.rejects import RejectWriter
 from service.importing.rows import START, Position, Reject, Row, Tally
 from service.importing.stream import ImportStream, StreamBrokenError
 
-CHUNKS_IN_FLIGHT_MAX: Final = 4
+CHUNKS_IN_FLIGHT_MAX: Final = 2
+"""One that the writer works on, and one that waits for it."""
+
 INTERRUPTIONS_WITHOUT_PROGRESS_MAX: Final = 8
 BACK_OFF_SECONDS_FIRST: Final = 0.5
 BACK_OFF_SECONDS_MAX: Final = 15.0

@@ -1,7 +1,7 @@
 """The import stream: many events, each accepted, repeated or rejected, resumable at any point.
 
-What lives here: the order of the stream's messages, the cutting of a chunk into pieces that touch
-one shard each, and the counting. Where an import stands is kept by `store.imports`.
+What lives here: the order of the stream's messages, the cutting of a chunk into transactions, and
+the counting. Where an import stands is kept by `store.imports`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,15 +13,17 @@ from maywe.v1 import common_pb2, writer_pb2
 from decision.catalog import Catalog
 from decision.errors import FieldFault, InvalidArgumentError, MayweError
 from decision.event_rules import check_identifier
-from decision.events import Merge, NewEvent, Split, Void
+from decision.events import NewEvent
 from service.composition import Application
 from service.conversion.reading import read_any_event
 from service.errors import ShuttingDownError, StreamOrderError, problem_of, reason_number
 from store.imports import ImportCounts, claimed_import
 from store.recording import Outcome, Recorded, Recorder
-from store.sharding import shard_of
 
 ITEMS_PER_CHUNK_MAX: Final = 5000
+
+EVENTS_PER_PIECE: Final = 500
+"""Events recorded in one transaction: enough to share its cost, few enough to be brief."""
 
 
 def import_events(
@@ -103,7 +105,7 @@ class _Settled:
     rejections: Sequence[writer_pb2.ImportRejection]
 
 
-class _Placed(NamedTuple):
+class Placed(NamedTuple):
     """An event with its place in the import."""
 
     position: int
@@ -129,7 +131,9 @@ class _Chunk:
 
     def settle(self) -> _Settled:
         new = [item for item in self._items if item.position >= self._next_position]
-        for piece in pieces(self._read(new)):
+        read = self._read(new)
+        for start in range(0, len(read), EVENTS_PER_PIECE):
+            piece = read[start : start + EVENTS_PER_PIECE]
             outcomes = self._recorder.record([placed.event for placed in piece])
             for placed, outcome in zip(piece, outcomes, strict=True):
                 self._note(placed.position, outcome)
@@ -143,11 +147,11 @@ class _Chunk:
             ],
         )
 
-    def _read(self, items: Iterable[writer_pb2.ImportItem]) -> list[_Placed]:
+    def _read(self, items: Iterable[writer_pb2.ImportItem]) -> list[Placed]:
         read = []
         for item in items:
             try:
-                read.append(_Placed(item.position, read_any_event(item.event, self._catalog)))
+                read.append(Placed(item.position, read_any_event(item.event, self._catalog)))
             except InvalidArgumentError as error:
                 self._rejections[item.position] = error
         return read
@@ -159,28 +163,6 @@ class _Chunk:
             self._repeated += 1
         else:
             self._accepted += 1
-
-
-def pieces(placed: Iterable[_Placed]) -> Iterator[Sequence[_Placed]]:
-    """Cut events into pieces that touch one shard each, so that no shard is held for long.
-
-    Events of different customers may change places, as it makes no difference. Voids, merges and
-    splits keep theirs, and so does an event whose id stands twice: the first one has it.
-    """
-    by_shard: dict[int, list[_Placed]] = {}
-    shard_by_event_id: dict[str, int] = {}
-    for one in placed:
-        if isinstance(one.event.body, Void | Merge | Split):
-            yield from by_shard.values()
-            by_shard, shard_by_event_id = {}, {}
-            yield [one]
-            continue
-        shard = shard_of(one.event.customer_id)
-        if shard_by_event_id.setdefault(one.event.event_id, shard) != shard:
-            yield from by_shard.values()
-            by_shard, shard_by_event_id = {}, {one.event.event_id: shard}
-        by_shard.setdefault(shard, []).append(one)
-    yield from by_shard.values()
 
 
 def _rejection_message(position: int, error: MayweError) -> writer_pb2.ImportRejection:

@@ -40,18 +40,19 @@ def main(arguments: list[str]) -> int:
     # Only what cases come to is to be printed; a server's warnings are no part of that.
     logging.disable(logging.WARNING)
     failed_count = 0
-    with servers_under_test() as urls, _template_database(urls.postgres) as template:
+    with servers_under_test() as urls, template_database(urls.postgres) as template:
         for path in paths:
             lines = _run(path, urls, template)
             if lines:
                 failed_count += 1
-                print(f"{path.stem}: {'; '.join(lines)}", flush=True)
+                more = f"; and {len(lines) - 1} more" if len(lines) > 1 else ""
+                print(f"{path.stem}: {lines[0]}{more}", flush=True)
     print(f"{len(paths) - failed_count} passed, {failed_count} failed")
     return EXIT_FAILED if failed_count else 0
 
 
 @contextmanager
-def _template_database(postgres_url: str) -> Iterator[str]:
+def template_database(postgres_url: str) -> Iterator[str]:
     """A migrated database to copy from; nobody can connect to it."""
     with new_database(postgres_url) as url:
         upgrade(create_engine(url, poolclass=NullPool))
@@ -64,8 +65,11 @@ def _run(path: Path, urls: ServerUrls, template: str) -> list[str]:
         case = load_case(path)
     except UnreadableCaseError as error:
         return [str(error)]
-    with fresh_maywe(urls, template) as maywe:
-        return list(failures(case, maywe))
+    try:
+        with fresh_maywe(urls, template) as maywe:
+            return list(failures(case, maywe))
+    except Exception as error:  # noqa: BLE001 - one case that breaks may not keep the others from running
+        return [f"broke off: {error!r}"]
 
 
 if __name__ == "__main__":

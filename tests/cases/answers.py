@@ -44,13 +44,12 @@ def differs(answer: Answer, expected: Mapping[str, Any]) -> bool:
 
 
 def _basis(response: Answered) -> common_pb2.Basis | None:
-    if isinstance(response, decision_pb2.MayContactResponse):
-        return response.basis if response.HasField("basis") else None
-    if response.datasets:
-        (dataset,) = response.datasets
-        return dataset.basis if dataset.HasField("basis") else None
-    is_answer = isinstance(response, evidence_pb2.Answer)
-    return response.basis if is_answer and response.HasField("basis") else None
+    """What the answer rests on; for a share of one data set what that one's answer rests on."""
+    holder: Any = response
+    if not isinstance(response, decision_pb2.MayContactResponse) and response.datasets:
+        (holder,) = response.datasets
+    basis: common_pb2.Basis = holder.basis
+    return basis if holder.HasField("basis") else None
 
 
 def _instant(message: Any, field: str) -> str | None:

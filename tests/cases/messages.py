@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from maywe.v1 import catalog_pb2, common_pb2, decision_pb2, event_pb2
 
@@ -32,23 +33,68 @@ DATE_CHARACTERS: Final = len("2024-01-01")
 UNKNOWN_KIND_NUMBER: Final = 99
 """How a caller would send a kind of scope that the contract does not have."""
 
-OUTCOME_FIELDS: Final = frozenset({"expect_error", "repeat"})
-_EVENT_FIELDS: Final = frozenset({"op", "event_id", "source"}) | OUTCOME_FIELDS
-_STEP_FIELDS: Final[Mapping[str, frozenset[str]]] = {
-    "purchase": _EVENT_FIELDS | {"customer", "purchased_at", "product"},
-    "close_product": _EVENT_FIELDS | {"customer", "closed_at", "product"},
-    "consent": _EVENT_FIELDS
-    | {"customer", "obtained_at", "consent_type", "value", "wording_version", "expires_at"}
-    | {"product"},
-    "revoke": _EVENT_FIELDS | {"customer", "revoked_at", "selector"},
-    "restrict": _EVENT_FIELDS | {"customer", "kind", "selector", "from", "until"},
-    "lift": _EVENT_FIELDS | {"customer", "restriction_event_id", "lifted_at"},
-    "acquire": _EVENT_FIELDS | {"customer", "partner", "acquired_at"},
-    "void": _EVENT_FIELDS | {"voided_event_id", "cause"},
-    "merge": _EVENT_FIELDS | {"from", "into"},
-    "split": _EVENT_FIELDS | {"from"},
-    "publish": frozenset({"op", "catalog", "expect_error"}),
+_REQUESTS: Final[Mapping[str, tuple[type[EventRequest], Mapping[str, str]]]] = {
+    "purchase": (
+        event_pb2.RecordPurchaseRequest,
+        {"customer": "customer_id", "purchased_at": "purchased_at", "product": "product"},
+    ),
+    "close_product": (
+        event_pb2.CloseProductRequest,
+        {"customer": "customer_id", "closed_at": "closed_at", "product": "product"},
+    ),
+    "consent": (
+        event_pb2.RecordConsentRequest,
+        {
+            "customer": "customer_id",
+            "obtained_at": "obtained_at",
+            "consent_type": "consent_type",
+            "value": "value",
+            "wording_version": "wording_version",
+            "expires_at": "expires_at",
+            "product": "product",
+        },
+    ),
+    "revoke": (
+        event_pb2.RevokeRequest,
+        {"customer": "customer_id", "revoked_at": "revoked_at", "selector": "selector"},
+    ),
+    "restrict": (
+        event_pb2.RestrictRequest,
+        {
+            "customer": "customer_id",
+            "kind": "kind",
+            "selector": "selector",
+            "from": "effective_from",
+            "until": "effective_until",
+        },
+    ),
+    "lift": (
+        event_pb2.LiftRestrictionRequest,
+        {
+            "customer": "customer_id",
+            "restriction_event_id": "restriction_event_id",
+            "lifted_at": "lifted_at",
+        },
+    ),
+    "acquire": (
+        event_pb2.RecordAcquisitionRequest,
+        {"customer": "customer_id", "partner": "partner", "acquired_at": "acquired_at"},
+    ),
+    "void": (
+        event_pb2.VoidEventRequest,
+        {"voided_event_id": "voided_event_id", "cause": "cause"},
+    ),
+    "merge": (
+        event_pb2.MergeCustomersRequest,
+        {"from": "from_customer_id", "into": "into_customer_id"},
+    ),
+    "split": (event_pb2.SplitCustomerRequest, {"from": "customer_id"}),
 }
+"""For each step that records an event its request, and which field of it each field becomes."""
+
+_EVERY_EVENT: Final = {"event_id": "event_id", "source": "source"}
+_OUTCOME_FIELDS: Final = frozenset({"op", "expect_error", "repeat"})
+_PUBLISH_FIELDS: Final = frozenset({"op", "catalog", "expect_error"})
 _PROBE_FIELDS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     (via, ask): frozenset({"via", "ask", "customer", "purpose", "expect"}) | of_via | of_ask
     for via, of_via in (
@@ -77,114 +123,35 @@ def known_fields(what: str, shape: Shape, known: frozenset[str]) -> None:
 
 def check_step(step: Shape) -> None:
     """Check that a step is of a known shape. Raises UnknownShapeError."""
-    operation = step.get("op")
-    if operation not in _STEP_FIELDS:
-        raise UnknownShapeError(f"no such step: {operation!r}")
-    known_fields(f"a step {operation}", step, _STEP_FIELDS[operation])
+    operation = str(step.get("op"))
+    known = _PUBLISH_FIELDS
+    if operation != "publish":
+        if operation not in _REQUESTS:
+            raise UnknownShapeError(f"no such step: {operation}")
+        known = _OUTCOME_FIELDS | {*_REQUESTS[operation][1], *_EVERY_EVENT}
+    known_fields(f"a step {operation}", step, known)
 
 
 def check_probe(probe: Shape) -> None:
     """Check that a probe is of a known shape. Raises UnknownShapeError."""
-    kind = (probe.get("via"), probe.get("ask"))
+    kind = (str(probe.get("via")), str(probe.get("ask")))
     if kind not in _PROBE_FIELDS:
-        raise UnknownShapeError(f"no such probe: via {kind[0]!r}, ask {kind[1]!r}")
+        raise UnknownShapeError(f"no such probe: via {kind[0]}, ask {kind[1]}")
     known_fields(f"a probe {kind[1]} via {kind[0]}", probe, _PROBE_FIELDS[kind])
     if kind[1] == "share" and (probe.get("dataset") is None) == (probe.get("datasets") is None):
         raise UnknownShapeError("a share asks for either a dataset or datasets")
 
 
-def event_request(step: Shape, zone: str) -> EventRequest:  # noqa: C901 - one arm per kind of step
+def event_request(step: Shape, zone: str) -> EventRequest:
     """The request of a step that records an event; `zone` is where dates without a time begin."""
-    event_id, source = step.get("event_id") or "", _source(step)
-    customer_id = step.get("customer") or ""
-    product = _product(step)
-
-    def instant(field: str) -> Timestamp | None:
-        return timestamp(step.get(field), zone)
-
-    match step["op"]:
-        case "purchase":
-            return event_pb2.RecordPurchaseRequest(
-                event_id=event_id,
-                customer_id=customer_id,
-                purchased_at=instant("purchased_at"),
-                product=product,
-                source=source,
-            )
-        case "close_product":
-            return event_pb2.CloseProductRequest(
-                event_id=event_id,
-                customer_id=customer_id,
-                closed_at=instant("closed_at"),
-                product=product,
-                source=source,
-            )
-        case "consent":
-            return event_pb2.RecordConsentRequest(
-                event_id=event_id,
-                customer_id=customer_id,
-                obtained_at=instant("obtained_at"),
-                consent_type=step.get("consent_type") or "",
-                value=step.get("value") or "",
-                wording_version=step.get("wording_version"),
-                expires_at=instant("expires_at"),
-                product=product,
-                source=source,
-            )
-        case "revoke":
-            return event_pb2.RevokeRequest(
-                event_id=event_id,
-                customer_id=customer_id,
-                revoked_at=instant("revoked_at"),
-                selector=_selector(step),
-                source=source,
-            )
-        case "restrict":
-            return event_pb2.RestrictRequest(
-                event_id=event_id,
-                customer_id=customer_id,
-                kind=step.get("kind") or "",
-                selector=_selector(step),
-                effective_from=instant("from"),
-                effective_until=instant("until"),
-                source=source,
-            )
-        case "lift":
-            return event_pb2.LiftRestrictionRequest(
-                event_id=event_id,
-                customer_id=customer_id,
-                restriction_event_id=step.get("restriction_event_id") or "",
-                lifted_at=instant("lifted_at"),
-                source=source,
-            )
-        case "acquire":
-            return event_pb2.RecordAcquisitionRequest(
-                event_id=event_id,
-                customer_id=customer_id,
-                partner=step.get("partner") or "",
-                acquired_at=instant("acquired_at"),
-                source=source,
-            )
-        case "void":
-            return event_pb2.VoidEventRequest(
-                event_id=event_id,
-                voided_event_id=step.get("voided_event_id") or "",
-                cause=step.get("cause") or "",
-                source=source,
-            )
-        case "merge":
-            return event_pb2.MergeCustomersRequest(
-                event_id=event_id,
-                from_customer_id=step.get("from") or "",
-                into_customer_id=step.get("into") or "",
-                source=source,
-            )
-        case "split":
-            return event_pb2.SplitCustomerRequest(
-                event_id=event_id, customer_id=step.get("from") or "", source=source
-            )
-        case operation:
-            raise UnknownShapeError(f"no such step: {operation!r}")
+    kind, fields = _REQUESTS[step["op"]]
+    return kind(
+        **{
+            field: _value(field, step[name], zone)
+            for name, field in (*fields.items(), *_EVERY_EVENT.items())
+            if step.get(name) is not None
+        }
+    )
 
 
 def publish_request(step: Shape, publication_id: str) -> catalog_pb2.PublishRequest:
@@ -256,37 +223,38 @@ def timestamp(text: str | None, zone: str = "UTC") -> Timestamp | None:
     return found
 
 
-_PRODUCT_FIELDS: Final = frozenset({"system_code", "product_type", "series", "number"})
-_SOURCE_FIELDS: Final = frozenset({"process", "channel", "document", "recorded_by"})
-_SELECTOR_FIELDS: Final = frozenset(
-    {"all", "kind", "purpose", "channel", "partner", "dataset", "consent_type", "event_id"}
-)
+_PARTS: Final[Mapping[str, tuple[type[Message], frozenset[str]]]] = {
+    "product": (
+        common_pb2.Product,
+        frozenset({"system_code", "product_type", "series", "number"}),
+    ),
+    "source": (
+        common_pb2.Source,
+        frozenset({"process", "channel", "document", "recorded_by"}),
+    ),
+    "selector": (
+        common_pb2.Selector,
+        frozenset({"all", "kind", "purpose", "channel", "partner", "dataset"})
+        | {"consent_type", "event_id"},
+    ),
+}
 
 
-def _product(step: Shape) -> common_pb2.Product | None:
-    return _message(common_pb2.Product, step, "product", _PRODUCT_FIELDS)
-
-
-def _source(step: Shape) -> common_pb2.Source | None:
-    return _message(common_pb2.Source, step, "source", _SOURCE_FIELDS)
-
-
-def _message(kind: Any, step: Shape, field: str, known: frozenset[str]) -> Any:
-    content = step.get(field)
-    if content is None:
-        return None
-    known_fields(f"a {field}", content, known)
-    return kind(**{name: value for name, value in content.items() if value is not None})
-
-
-def _selector(step: Shape) -> common_pb2.Selector | None:
-    content = step.get("selector")
-    if content is None:
-        return None
-    known_fields("a selector", content, _SELECTOR_FIELDS)
-    parts = {name: value for name, value in content.items() if value is not None}
+def _value(field: str, value: Any, zone: str) -> Any:
+    if field.endswith("_at") or field.startswith("effective_"):
+        return timestamp(value, zone)
+    if field not in _PARTS:
+        return value
+    kind, known = _PARTS[field]
+    known_fields(f"a {field}", value, known)
+    parts = {name: part for name, part in value.items() if part is not None}
     if "kind" in parts:
-        name = f"SCOPE_KIND_{str(parts['kind']).upper()}"
-        is_known = name in common_pb2.ScopeKind.keys() and parts["kind"] != "unspecified"  # noqa: SIM118 - a wrapper of the enum, no mapping
-        parts["kind"] = common_pb2.ScopeKind.Value(name) if is_known else UNKNOWN_KIND_NUMBER
-    return common_pb2.Selector(**parts)
+        parts["kind"] = _KIND_NUMBERS.get(parts["kind"], UNKNOWN_KIND_NUMBER)
+    return kind(**parts)
+
+
+_KIND_NUMBERS: Final[Mapping[str, int]] = {
+    "contact": common_pb2.SCOPE_KIND_CONTACT,
+    "share": common_pb2.SCOPE_KIND_SHARE,
+    "process": common_pb2.SCOPE_KIND_PROCESS,
+}

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
-from maywe.v1 import catalog_pb2, common_pb2, consent_pb2
+from maywe.v1 import catalog_pb2, common_pb2, consent_pb2, decision_pb2
 
 from tests.cases.answers import Answer, shown
 from tests.cases.messages import (
@@ -40,7 +40,7 @@ class RemoteSystem:
 
     def __init__(self, maywe: RunningMaywe) -> None:
         """Begin with a system in which nothing is recorded."""
-        self._maywe = maywe
+        self.maywe = maywe
         self._zone = "UTC"
         self._recorded_at: list[Timestamp | None] = []
         self._tokens: dict[str, str] = {}
@@ -59,7 +59,7 @@ class RemoteSystem:
                 acknowledgement = self._publish(step)
             else:
                 request = event_request(step, self._zone)
-                call = _CALLS[step["op"]](self._maywe)
+                call = _CALLS[step["op"]](self.maywe)
                 acknowledgement = call(request).acknowledgement
                 self._note_token(step, acknowledgement)
         except grpc.RpcError as error:
@@ -74,21 +74,30 @@ class RemoteSystem:
     def ask(self, probe: Shape) -> Answer:
         """The answer to a probe, in the shape of its `expect`. Raises as `apply` does."""
         check_probe(probe)
-        decision = self._maywe.client.decision
         several = probe.get("datasets") is not None
         try:
             if probe["via"] == "explain":
-                known_at = self._known_at(probe.get("known_after_step"))
-                explained = decision.Explain(explain_request(probe, known_at))
-                return shown(explained.answer, asks_for_several=several)
-            request = check_request(probe, self.token_of(probe["customer"]))
-            if probe["ask"] == "contact":
-                return shown(decision.MayContact(request), asks_for_several=several)
-            return shown(decision.MayShare(request), asks_for_several=several)
+                return shown(self.explain(probe).answer, asks_for_several=several)
+            return shown(self.check(probe), asks_for_several=several)
         except grpc.RpcError as error:
             raise StepRefusedError(error) from error
         except (KeyError, TypeError, ValueError) as error:
             raise UnknownShapeError(f"a probe can not be sent: {error!r}") from error
+
+    def check(
+        self, probe: Shape
+    ) -> decision_pb2.MayContactResponse | decision_pb2.MayShareResponse:
+        """Ask a probe via check, with the token of the last write that concerns its customer."""
+        decision = self.maywe.client.decision
+        request = check_request(probe, self.token_of(probe["customer"]))
+        if isinstance(request, decision_pb2.MayContactRequest):
+            return decision.MayContact(request)
+        return decision.MayShare(request)
+
+    def explain(self, probe: Shape) -> decision_pb2.ExplainResponse:
+        """Ask a probe via explain."""
+        known_at = self.known_at(probe.get("known_after_step"))
+        return self.maywe.client.decision.Explain(explain_request(probe, known_at))
 
     def token_of(self, customer: str) -> str:
         """The token of the last write that concerns the person behind an id; empty for none."""
@@ -97,28 +106,28 @@ class RemoteSystem:
     def ids_of(self, customer: str) -> set[str]:
         """Every id of the same person, by the merges and splits that were accepted."""
         everyone = {customer, *self._merged_into, *self._merged_into.values()}
-        root = self._root(customer)
-        return {one for one in everyone if self._root(one) == root}
+        root = self.standing_id(customer)
+        return {one for one in everyone if self.standing_id(one) == root}
 
     def everything_recorded(self) -> tuple[list[bytes], list[bytes]]:
         """Every event and publication recorded, to tell that a refused step changed nothing."""
         events: list[bytes] = []
         request = consent_pb2.ListEventsRequest(page_size=EVENTS_PER_PAGE)
         while True:
-            page = self._maywe.client.consent.ListEvents(request)
+            page = self.maywe.client.consent.ListEvents(request)
             events += [one.SerializeToString(deterministic=True) for one in page.events]
             if not page.next_page_token:
                 break
             request.page_token = page.next_page_token
-        listed = self._maywe.client.catalog.ListPublications(
+        listed = self.maywe.client.catalog.ListPublications(
             catalog_pb2.ListPublicationsRequest(page_size=EVENTS_PER_PAGE)
         )
         return events, [one.SerializeToString(deterministic=True) for one in listed.publications]
 
     def _publish(self, step: Shape) -> common_pb2.Acknowledgement:
         publication_id = f"publication of step {len(self._recorded_at)}"
-        response = self._maywe.client.catalog.Publish(publish_request(step, publication_id))
-        self._maywe.wait_until_effective(response.number)
+        response = self.maywe.client.catalog.Publish(publish_request(step, publication_id))
+        self.maywe.wait_until_effective(response.number)
         self._zone = step["catalog"]["zone"]
         return response.acknowledgement
 
@@ -139,12 +148,13 @@ class RemoteSystem:
         elif step["op"] != "void":
             self._customer_of_event[step["event_id"]] = step["customer"]
 
-    def _root(self, customer: str) -> str:
+    def standing_id(self, customer: str) -> str:
+        """The id that a person answers to: the one that its merges lead to."""
         while customer in self._merged_into:
             customer = self._merged_into[customer]
         return customer
 
-    def _known_at(self, step_number: int | None) -> Timestamp | None:
+    def known_at(self, step_number: int | None) -> Timestamp | None:
         """When the step was recorded, or for one that recorded nothing the last before it."""
         if step_number is None:
             return None

@@ -18,6 +18,8 @@ Case = Mapping[str, Any]
 
 _CASE_FIELDS: Final = frozenset({"name", "why", "steps", "probes"})
 _SHOWN_CHARACTERS_MAX: Final = 400
+_RECORDED: Final = "recorded"
+_REPEATED: Final = "accepted as a repeat"
 
 
 class UnreadableCaseError(Exception):
@@ -68,22 +70,20 @@ def failures(case: Case, maywe: RunningMaywe) -> Iterator[str]:
 
 
 def _failure_of_step(system: RemoteSystem, step: Mapping[str, Any]) -> str:
-    expected = step.get("expect_error")
-    before = system.everything_recorded() if expected is not None else None
+    expected = step.get("expect_error", _REPEATED if step.get("repeat") else _RECORDED)
+    may_change = expected == _RECORDED
+    before = None if may_change else system.everything_recorded()
     try:
-        was_recorded = system.apply(step)
+        outcome = _RECORDED if system.apply(step) else _REPEATED
+        reason = ""
     except UnknownShapeError as error:
         return str(error)
     except StepRefusedError as refusal:
-        if refusal.status != expected:
-            return f"got {refusal}, expected {expected or 'that it is accepted'}"
-        if system.everything_recorded() != before:
-            return "was refused and changed what is recorded"
-        return ""
-    if expected is not None:
-        return f"got that it is accepted, expected {expected}"
-    if was_recorded == bool(step.get("repeat")):
-        return f"got recorded {was_recorded}, expected {not was_recorded}"
+        outcome, reason = refusal.status, f" ({refusal})"
+    if outcome != expected:
+        return f"got {outcome}{reason}, expected {expected}"
+    if not may_change and system.everything_recorded() != before:
+        return f"{outcome}, as expected, and yet it changed what is recorded"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Every case file through gRPC: the hand-written ones, and the shared ones where they are at hand."""
+"""Every case file through gRPC: the hand-written ones, and the shared ones where at hand."""
 
 from pathlib import Path
 from typing import Final

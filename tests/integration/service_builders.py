@@ -160,8 +160,8 @@ def failure_of(call: Callable[[], object]) -> Failure:
 
 def failure(error: grpc.RpcError) -> Failure:
     """Tell what an error says."""
-    assert isinstance(error, grpc.Call)
-    status = rpc_status.from_call(error)
+    call: Any = error  # A call as well, which the types of grpc do not say.
+    status = rpc_status.from_call(call)
     info = error_details_pb2.ErrorInfo()
     request = error_details_pb2.BadRequest()
     retry = error_details_pb2.RetryInfo()
@@ -172,8 +172,8 @@ def failure(error: grpc.RpcError) -> Failure:
                 found.add(type(message))
     assert info.domain == "maywe"
     return Failure(
-        error.code(),
-        error.details() or "",
+        call.code(),
+        call.details() or "",
         info.reason.removeprefix("ERROR_REASON_"),
         dict(info.metadata),
         [violation.field for violation in request.field_violations],

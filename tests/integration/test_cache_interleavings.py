@@ -34,7 +34,7 @@ CUSTOMERS: Final = 3
 """Few, so that what happens happens to the same ones."""
 
 HELD_BACK_MAX: Final = 6
-EXAMPLES_MAX: Final = 30
+EXAMPLES_MAX: Final = 20
 STEPS_MAX: Final = 30
 PASSING_MAX: Final = 3
 """Writes that pass before one is held back; so many means that none is."""
@@ -146,7 +146,7 @@ class CacheInterleavings(RuleBasedStateMachine):
     @rule(passing=passing)
     def project(self, passing: int) -> None:
         """One of any number of projectors has its turn; what it sends may be held back."""
-        self._sending(passing, lambda: [self.projector.project_shard(it) for it in self.shards])
+        self._sending(passing, self._project_shards)
 
     @rule(customer=customers, passing=passing)
     def check(self, customer: int, passing: int) -> None:
@@ -208,9 +208,7 @@ class CacheInterleavings(RuleBasedStateMachine):
         for call in self.cache.held_back:
             call()
         for _ in range(2):
-            self._sending(
-                is_slow=False, work=lambda: [self.projector.project_shard(it) for it in self.shards]
-            )
+            self._project_shards()
         reader = PermissionReader(self.ledger.engine, self.cache, self.ledger.catalogs)
         unsure = Cache(self.client, self.prefix + "-without")
         truth = PermissionReader(self.ledger.engine, unsure, self.ledger.catalogs)

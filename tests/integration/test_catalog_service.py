@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -37,16 +38,17 @@ wordings:
 
 
 def publish_request(
-    document: object, publication_id: str = "p1", **others: object
+    content: object, publication_id: str = "p1", **others: Any
 ) -> catalog_pb2.PublishRequest:
     """A publication by a lawyer."""
-    text = document if isinstance(document, str) else json.dumps(document)
-    request = catalog_pb2.PublishRequest(
-        publication_id=publication_id, document=text, publisher="lawyer"
-    )
-    for name, value in others.items():
-        setattr(request, name, value)
-    return request
+    text = content if isinstance(content, str) else json.dumps(content)
+    fields: dict[str, Any] = {
+        "publication_id": publication_id,
+        "document": text,
+        "publisher": "lawyer",
+        **others,
+    }
+    return catalog_pb2.PublishRequest(**fields)
 
 
 def test_a_catalog_is_read_as_it_was_published(maywe: RunningMaywe) -> None:
@@ -103,7 +105,7 @@ def test_publications_are_listed_newest_first_in_pages(maywe: RunningMaywe) -> N
     [
         catalog_pb2.ListPublicationsRequest(page_size=-1),
         catalog_pb2.ListPublicationsRequest(page_size=1001),
-        catalog_pb2.ListPublicationsRequest(page_token="made up"),
+        catalog_pb2.ListPublicationsRequest(page_token="made up"),  # noqa: S106 - a page, no password
     ],
 )
 def test_a_faulty_page_is_refused(
@@ -144,7 +146,7 @@ def test_text_that_is_no_document_is_one_fault_with_its_place(maywe: RunningMayw
     request = catalog_pb2.ValidateCatalogRequest(document="zone: [1, 2")
     (fault,) = maywe.client.catalog.ValidateCatalog(request).faults
     assert fault.path == ""
-    assert fault.problem.startswith("line 1, column ")
+    assert fault.problem.startswith("line 2, column 1: ")
     failed = failure_of(lambda: maywe.client.catalog.Publish(publish_request("zone: [1, 2")))
     assert (failed.code, failed.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "CATALOG_INVALID")
 
@@ -166,13 +168,13 @@ def test_a_faulty_document_is_refused_as_a_whole(maywe: RunningMaywe) -> None:
     assert newest.publication.number == 1
 
 
-def test_a_document_with_thousands_of_faults_still_gives_an_answer(maywe: RunningMaywe) -> None:
+def test_a_document_with_hundreds_of_faults_still_gives_an_answer(maywe: RunningMaywe) -> None:
     """Details are cut to what a trailer carries; the count says how many there were."""
-    document = {"zone": "UTC", "purposes": [{"code": "Ж" * 500} for _ in range(3000)]}
+    document = {"zone": "UTC", "purposes": [{"code": "Ж" * 500}] * 300}
     failed = failure_of(lambda: maywe.client.catalog.Publish(publish_request(document)))
     assert failed.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert int(failed.metadata["fault_count"]) >= 3000
-    assert 0 < len(failed.fields) < 3000
+    assert failed.metadata["fault_count"] == "300"
+    assert 0 < len(failed.fields) < 300
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_a_document_with_thousands_of_faults_still_gives_an_answer(maywe: Runnin
     ],
 )
 def test_a_faulty_publication_names_the_field(
-    maywe: RunningMaywe, change: dict[str, object], field: str
+    maywe: RunningMaywe, change: dict[str, Any], field: str
 ) -> None:
     """Ids, texts, sizes and formats are checked before anything is recorded."""
     failed = failure_of(lambda: maywe.client.catalog.Publish(publish_request(catalog(), **change)))

@@ -83,7 +83,7 @@ def _differences_of_person(decided: DecisionSystem, naive: NaiveSystem, customer
     known, world = decided.known(customer), naive.world(customer)
     found = []
     unmatched = [entry.event_id for entry in known.folded.unmatched]
-    expected_unmatched = _unmatched(world)
+    expected_unmatched = unmatched_without_refusals(world)
     if sorted(unmatched) != sorted(expected_unmatched):
         found.append(f"{customer}: unmatched {unmatched}, model {expected_unmatched}")
     for scope in sorted({scope for grant in world.grants() for scope in grant.scopes}):
@@ -96,7 +96,7 @@ def _differences_of_person(decided: DecisionSystem, naive: NaiveSystem, customer
     return found
 
 
-def _unmatched(world: World) -> list[str]:
+def unmatched_without_refusals(world: World) -> list[str]:
     """What the model has unmatched, without refusals: they want no wording to do what they do."""
     refusals = {
         event.event_id

@@ -1,0 +1,84 @@
+"""Settings: flags before the environment, that before defaults; secrets never shown."""
+
+from pathlib import Path
+
+import pytest
+
+from service.settings import SETTINGS, SettingsError, read_settings, shown_settings
+
+DEFAULTS = {"data_directory": "/data"}
+
+
+def test_a_flag_goes_before_the_environment_and_that_before_the_default() -> None:
+    """An empty variable counts as not set."""
+    environment = {
+        "MAYWE_LISTEN": "0.0.0.0:1",
+        "MAYWE_REDIS_NAMESPACE": "bank",
+        "MAYWE_DURABLE": "",
+    }
+    settings = read_settings({**DEFAULTS, "listen": "127.0.0.1:2"}, environment)
+    assert settings.listen == "127.0.0.1:2"
+    assert settings.redis_namespace == "bank"
+    assert settings.is_durable
+    assert settings.data_directory == Path("/data")
+
+
+def test_without_addresses_the_servers_are_embedded() -> None:
+    """With both they are not."""
+    assert read_settings(DEFAULTS, {}).uses_embedded_servers
+    named = {"postgres_url": "postgresql://h/d", "redis_url": "redis://h"}
+    assert not read_settings({**DEFAULTS, **named}, {}).uses_embedded_servers
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgresql_is_reached_by_psycopg(scheme: str) -> None:
+    """Whichever of its names the URL has."""
+    flags = {**DEFAULTS, "postgres_url": f"{scheme}://u:p@h:1/d", "redis_url": "redis://h"}
+    assert read_settings(flags, {}).postgres_url == "postgresql+psycopg://u:p@h:1/d"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "where"),
+    [
+        ("postgres_url", "mysql://h/d", "--postgres-url"),
+        ("postgres_url", "h:5432", "--postgres-url"),
+        ("postgres_url", "postgresql://h/d", "--redis-url"),
+        ("redis_url", "http://h", "--redis-url"),
+        ("redis_namespace", "a{b}", "--redis-namespace"),
+        ("listen", "7443", "--listen"),
+        ("listen", "host:70000", "--listen"),
+        ("is_durable", "yes", "--durable"),
+        ("shutdown_grace_seconds", "-1", "--shutdown-grace-seconds"),
+        ("shutdown_grace_seconds", "nan", "--shutdown-grace-seconds"),
+        ("log_level", "loud", "--log-level"),
+    ],
+)
+def test_a_wrong_setting_is_named(name: str, text: str, where: str) -> None:
+    """With what would be right."""
+    with pytest.raises(SettingsError, match=where):
+        read_settings({**DEFAULTS, name: text}, {})
+
+
+def test_a_wrong_variable_is_named() -> None:
+    """As the variable that it is."""
+    with pytest.raises(SettingsError, match="MAYWE_LISTEN"):
+        read_settings(DEFAULTS, {"MAYWE_LISTEN": "nowhere"})
+
+
+def test_what_is_shown_hides_every_secret() -> None:
+    """Passwords in the login and in parameters."""
+    flags = {
+        **DEFAULTS,
+        "postgres_url": "postgresql://user:hidden1@h/d?sslpassword=hidden2&application_name=x",
+        "redis_url": "redis://:hidden3@h/0?password=hidden4",
+    }
+    shown = shown_settings(read_settings(flags, {}))
+    assert shown.keys() == {setting.variable for setting in SETTINGS}
+    assert "hidden" not in str(shown)
+    assert "application_name=x" in shown["MAYWE_POSTGRES_URL"]
+
+
+def test_what_is_shown_can_be_read_again() -> None:
+    """Every text is one that the setting takes."""
+    settings = read_settings(DEFAULTS, {})
+    assert read_settings({}, shown_settings(settings)) == settings
