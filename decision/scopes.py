@@ -1,11 +1,14 @@
 """Scopes: the atoms that are allowed or denied (`semantics.md`, Words)."""
 
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 
-class ScopeKind(Enum):
-    """The three kinds of scope. None includes another."""
+class ScopeKind(StrEnum):
+    """The three kinds of scope. None includes another.
+
+    A StrEnum hashes as a str does, in C; scopes are hashed a great deal.
+    """
 
     CONTACT = "contact"
     SHARE = "share"

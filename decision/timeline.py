@@ -69,15 +69,24 @@ NOBODY = PermissionTimeline(is_known=False, segments={}, restrictions=(), bases=
 
 def permission_timeline(folded: FoldedTimeline) -> PermissionTimeline:
     """Turn folded grants into segments by scope (`semantics.md`, answer steps 4 and 5)."""
-    grants_by_scope: dict[Scope, list[tuple[Grant, Ending]]] = {}
-    for grant in folded.grants:
+    covering_by_scope: dict[Scope, list[_Covering]] = {}
+    for index, grant in enumerate(folded.grants):
         for scope, ending in grant.endings.items():
-            grants_by_scope.setdefault(scope, []).append((grant, ending))
+            covering_by_scope.setdefault(scope, []).append(_Covering(index, ending))
     bases = _Bases()
-    segments = {scope: _sweep(covering, bases) for scope, covering in grants_by_scope.items()}
+    # The scopes of one wording are mostly covered alike: then they share their segments.
+    segments_by_covering: dict[tuple[_Covering, ...], Sequence[Segment]] = {}
+    segments: dict[Scope, Sequence[Segment]] = {}
+    for scope, covering in covering_by_scope.items():
+        key = tuple(covering)
+        found = segments_by_covering.get(key)
+        if found is None:
+            found = _sweep([(folded.grants[index], ending) for index, ending in key], bases)
+            segments_by_covering[key] = found
+        segments[scope] = found
     return PermissionTimeline(
         is_known=folded.is_known,
-        segments={scope: found for scope, found in segments.items() if found},
+        segments=segments,
         restrictions=tuple(
             RestrictedInterval(restriction.selector, restriction.start, restriction.end)
             for restriction in folded.restrictions
@@ -85,6 +94,13 @@ def permission_timeline(folded: FoldedTimeline) -> PermissionTimeline:
         ),
         bases=tuple(bases.numbers),
     )
+
+
+class _Covering(NamedTuple):
+    """Which grant covers a scope, and what ends the scope of it."""
+
+    grant_index: int
+    ending: Ending
 
 
 class _Bases:

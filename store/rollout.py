@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, func, select, update
 
+from decision.catalog import Catalog
 from decision.changes import permission_changes
 from decision.instants import Instant
 from decision.timeline import PermissionTimeline
@@ -123,6 +124,7 @@ class _Step:
         self._catalogs = catalogs
         self._published = published
         self._now = wall_clock()
+        self._keeps_suspensions_of: dict[int, bool] = {}
         self.changed_count = 0
 
     def bring_under(self, subjects: list[int]) -> Mapping[int, int]:
@@ -139,12 +141,15 @@ class _Step:
         rewrites = []
         for folded in states.load_and_fold(self._connection, stale.values(), self._published):
             root = folded.person.root
-            is_changed = self._changes_permissions(before[root], folded.timeline)
-            self.changed_count += is_changed
+            changes_record = self._changes_record(before[root], folded.timeline)
+            changes_permissions = (
+                changes_record or not self._keeps_suspensions(before[root])
+            ) and self._changes_permissions(before[root], folded.timeline)
+            self.changed_count += changes_permissions
             if (
-                is_changed
+                changes_record
+                or changes_permissions
                 or set(folded.folded.unmatched) != unmatched_before.get(root, set())
-                or self._changes_record(before[root], folded.timeline)
             ):
                 rewrites.append(states.rewrite_of(folded, before[root], cause))
         if not rewrites:
@@ -152,32 +157,49 @@ class _Step:
         written = finish(self._connection, self._catalogs, self._published, [], rewrites)
         return written.positions
 
+    def _changes_record(self, before: StoredState, after: PermissionTimeline) -> bool:
+        """Tell whether the record would say something else."""
+        content = self._content(before, after)
+        if content == record.content_of(before.record):
+            return False
+        # What it said of a past that is over by now makes no difference.
+        old = record.decode(before.record, self._published.numbers).timeline
+        return content != self._content(before, old)
+
+    def _content(self, before: StoredState, timeline: PermissionTimeline) -> bytes:
+        return record.content_of(
+            record.encode(
+                timeline,
+                self._published.numbers,
+                version=before.version,
+                publication=self._published.number,
+                made_at=self._now,
+            )
+        )
+
+    def _keeps_suspensions(self, before: StoredState) -> bool:
+        """Tell whether partners are suspended as they were; records say nothing of that."""
+        kept = self._keeps_suspensions_of.get(before.publication)
+        if kept is None:
+            old, new = (
+                {code: partner.suspension for code, partner in catalog.partners.items()}
+                for catalog in (self._catalog_of(before), self._published.catalog)
+            )
+            kept = self._keeps_suspensions_of[before.publication] = old == new
+        return kept
+
     def _changes_permissions(self, before: StoredState, after: PermissionTimeline) -> bool:
         changes = permission_changes(
             record.decode(before.record, self._published.numbers).timeline,
-            self._catalogs.by_number(self._connection, before.publication).catalog,
+            self._catalog_of(before),
             after,
             self._published.catalog,
             self._now,
         )
         return next(changes, None) is not None
 
-    def _changes_record(self, before: StoredState, after: PermissionTimeline) -> bool:
-        """Tell whether a reason or a basis differs, though the same is allowed."""
-        timelines = (record.decode(before.record, self._published.numbers).timeline, after)
-        old, new = (
-            record.content_of(
-                record.encode(
-                    timeline,
-                    self._published.numbers,
-                    version=before.version,
-                    publication=self._published.number,
-                    made_at=self._now,
-                )
-            )
-            for timeline in timelines
-        )
-        return old != new
+    def _catalog_of(self, before: StoredState) -> Catalog:
+        return self._catalogs.by_number(self._connection, before.publication).catalog
 
 
 def _complete(connection: Connection, number: int) -> Mapping[int, int] | None:

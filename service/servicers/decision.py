@@ -6,8 +6,6 @@ from typing import Final
 
 import grpc
 from maywe.v1 import decision_pb2, decision_pb2_grpc
-from service.servicers.explaining import explain
-from service.servicers.listing import list_allowed
 
 from decision.errors import FieldFault, InvalidArgumentError, MayweError
 from decision.reasons import Reason
@@ -15,6 +13,8 @@ from service.checking import Check, Checker
 from service.composition import Application
 from service.conversion import decisions
 from service.errors import StreamOrderError, problem_of, status_of
+from service.servicers.explaining import explain
+from service.servicers.listing import list_allowed
 from store.database import wall_clock
 
 CHECKS_PER_BATCH_MAX: Final = 1000
