@@ -109,13 +109,7 @@ def allowed_intervals(
     """
     if not timeline.is_known:
         return []
-    allowed: list[Interval] = []
-    for segment in timeline.segments.get(scope, ()):
-        if segment.reason is Reason.ALLOWED:
-            if allowed and allowed[-1].end == segment.start:
-                allowed[-1] = Interval(allowed[-1].start, segment.end)
-            else:
-                allowed.append(Interval(segment.start, segment.end))
+    allowed = list(timeline.granted_intervals(scope))
     denied = [
         Interval(restriction.start, restriction.end)
         for restriction in timeline.restrictions

@@ -138,9 +138,13 @@ class Catalog:
         """Give one wording of a type, whether in force or not."""
         return self._wordings_by_version.get((consent_type, version))
 
+    def wordings_of(self, consent_type: str) -> Sequence[Wording]:
+        """Give the wordings of a type in the order in which they came into force."""
+        return self._wordings_by_type.get(consent_type, ())
+
     def wording_in_force(self, consent_type: str, at: Instant) -> Wording | None:
         """Give the wording of a type in force at an instant."""
-        wordings = self._wordings_by_type.get(consent_type, [])
+        wordings = self.wordings_of(consent_type)
         index = bisect_right(wordings, at, key=lambda wording: wording.in_force.start)
         if index and wordings[index - 1].in_force.holds_at(at):
             return wordings[index - 1]

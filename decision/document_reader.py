@@ -4,6 +4,7 @@ What lives here: typed access to mappings, lists and texts that notes a fault an
 stopping at the first one. Nothing here knows what a catalog is.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeVar
@@ -32,12 +33,17 @@ def problem_of_identifier(text: str) -> str:
 
 def problem_of_characters(text: str) -> str:
     """Say which character of a text can not be kept, or give the empty string."""
-    for position, letter in enumerate(text, start=1):
-        category = unicodedata.category(letter)
-        if category in {"Cc", "Cs"}:
-            what = "a control character" if category == "Cc" else "half of a surrogate pair"
-            return f"has {what} (U+{ord(letter):04X}) at position {position}"
-    return ""
+    found = _UNKEPT_CHARACTER.search(text)
+    if found is None:
+        return ""
+    letter = found[0]
+    is_control = unicodedata.category(letter) == "Cc"
+    what = "a control character" if is_control else "half of a surrogate pair"
+    return f"has {what} (U+{ord(letter):04X}) at position {found.start() + 1}"
+
+
+_UNKEPT_CHARACTER: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""The Unicode categories Cc and Cs."""
 
 
 class Faults:

@@ -61,6 +61,14 @@ def fold(
     )
 
 
+def unmatched_of(catalog: Catalog, events: Iterable[TimelineEvent]) -> Sequence[Unmatched]:
+    """Give only the events that wait for a publication, which takes no folding."""
+    derivation = _Derivation(catalog)
+    for event in events:
+        derivation.derive(event)
+    return derivation.unmatched
+
+
 class _Draft:
     """A grant before anything but its term has ended it."""
 

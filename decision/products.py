@@ -6,12 +6,16 @@ What lives here: normalisation of series and numbers, and mask matching (`semant
 import fnmatch
 import re
 import unicodedata
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
+
+NORMALISED_KEPT_MAX: Final = 4096
+"""Texts whose normal form is kept: a fold needs that of each contract several times."""
 
 _LOOK_ALIKES: Final = str.maketrans("АВЕКМНОРСТУХ", "ABEKMHOPCTYX")
 
 
+@lru_cache(maxsize=NORMALISED_KEPT_MAX)
 def normalise(text: str) -> str:
     """Bring a contract series, number or mask to the form in which they are compared.
 

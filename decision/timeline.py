@@ -6,11 +6,12 @@ suspensions stay in the catalog: `answer` puts the three together.
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
+from decision.catalog import Interval
 from decision.grants import Ending, FoldedTimeline, Grant
 from decision.instants import BEGINNING, FOREVER, Instant
 from decision.products import Product
@@ -61,6 +62,31 @@ class PermissionTimeline:
     segments: Mapping[Scope, Sequence[Segment]]
     restrictions: Sequence[RestrictedInterval]
     bases: Sequence[Basis]
+    _granted: dict[int, Sequence[Interval]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def granted_intervals(self, scope: Scope) -> Sequence[Interval]:
+        """Give, in order and joined, the intervals in which grants allow a scope.
+
+        They are worked out once for all scopes that share their segments.
+        """
+        segments = self.segments.get(scope, ())
+        granted = self._granted.get(id(segments))
+        if granted is None:
+            granted = self._granted[id(segments)] = _granted_intervals(segments)
+        return granted
+
+
+def _granted_intervals(segments: Iterable[Segment]) -> Sequence[Interval]:
+    granted: list[Interval] = []
+    for segment in segments:
+        if segment.reason is Reason.ALLOWED:
+            if granted and granted[-1].end == segment.start:
+                granted[-1] = Interval(granted[-1].start, segment.end)
+            else:
+                granted.append(Interval(segment.start, segment.end))
+    return granted
 
 
 NOBODY = PermissionTimeline(is_known=False, segments={}, restrictions=(), bases=())
@@ -73,7 +99,7 @@ def permission_timeline(folded: FoldedTimeline) -> PermissionTimeline:
     for index, grant in enumerate(folded.grants):
         for scope, ending in grant.endings.items():
             covering_by_scope.setdefault(scope, []).append(_Covering(index, ending))
-    bases = _Bases()
+    bases = _Bases(folded.grants)
     # The scopes of one wording are mostly covered alike: then they share their segments.
     segments_by_covering: dict[tuple[_Covering, ...], Sequence[Segment]] = {}
     segments: dict[Scope, Sequence[Segment]] = {}
@@ -81,7 +107,7 @@ def permission_timeline(folded: FoldedTimeline) -> PermissionTimeline:
         key = tuple(covering)
         found = segments_by_covering.get(key)
         if found is None:
-            found = _sweep([(folded.grants[index], ending) for index, ending in key], bases)
+            found = _sweep(folded.grants, key, bases)
             segments_by_covering[key] = found
         segments[scope] = found
     return PermissionTimeline(
@@ -92,7 +118,7 @@ def permission_timeline(folded: FoldedTimeline) -> PermissionTimeline:
             for restriction in folded.restrictions
             if restriction.start < restriction.end
         ),
-        bases=tuple(bases.numbers),
+        bases=bases.found,
     )
 
 
@@ -106,20 +132,28 @@ class _Covering(NamedTuple):
 class _Bases:
     """Numbers the distinct bases in the order in which they are met."""
 
-    def __init__(self) -> None:
-        self.numbers: dict[Basis, int] = {}
+    def __init__(self, grants: Sequence[Grant]) -> None:
+        self._grants = grants
+        self._numbers: dict[tuple[int, Instant], int] = {}
+        self.found: list[Basis] = []
 
-    def number(self, grant: Grant, ends_at: Instant) -> int:
-        basis = Basis(
-            grant.event_id,
-            grant.consent_type,
-            grant.wording_version,
-            grant.product,
-            grant.obtained_at,
-            ends_at,
-            grant.matrix_row_id,
-        )
-        return self.numbers.setdefault(basis, len(self.numbers))
+    def number(self, grant_index: int, ends_at: Instant) -> int:
+        number = self._numbers.get((grant_index, ends_at))
+        if number is None:
+            number = self._numbers[grant_index, ends_at] = len(self.found)
+            grant = self._grants[grant_index]
+            self.found.append(
+                Basis(
+                    grant.event_id,
+                    grant.consent_type,
+                    grant.wording_version,
+                    grant.product,
+                    grant.obtained_at,
+                    ends_at,
+                    grant.matrix_row_id,
+                )
+            )
+        return number
 
 
 class _Preference(NamedTuple):
@@ -131,36 +165,42 @@ class _Preference(NamedTuple):
     consent_type: str
 
 
-def _sweep(covering: list[tuple[Grant, Ending]], bases: _Bases) -> list[Segment]:
+def _sweep(grants: Sequence[Grant], covering: Sequence[_Covering], bases: _Bases) -> list[Segment]:
     """Walk over the instants at which grants of one scope begin and end.
 
     Of the grants obtained so far a heap keeps the preferred one on top: it is the one that ends
     last, so when it no longer holds none does, and nothing need ever be removed.
     """
-    covering.sort(key=lambda pair: pair[0].obtained_at)
-    instants = {grant.obtained_at for grant, _ in covering}
-    instants.update(ending.at for _, ending in covering if ending.at < FOREVER)
+    ends_at = {index: ending.at for index, ending in covering}
+    waiting = sorted(covering, key=lambda one: grants[one.grant_index].obtained_at)
+    instants = {grants[index].obtained_at for index in ends_at}
+    instants.update(ends_at.values())
+    instants.discard(FOREVER)
     boundaries = [*sorted(instants), FOREVER]
     segments: list[Segment] = []
-    if any(grant.obtained_at < ending.at for grant, ending in covering):
+    if any(grants[index].obtained_at < end for index, end in ends_at.items()):
         segments.append(Segment(BEGINNING, boundaries[0], Reason.CONSENT_NOT_YET_VALID))
     obtained: list[tuple[_Preference, int]] = []
     strongest_end = (BEGINNING, 0, Reason.NO_CONSENT)
-    next_grant = 0
+    next_waiting = 0
     for start, end in pairwise(boundaries):
-        while next_grant < len(covering) and covering[next_grant][0].obtained_at == start:
-            grant, ending = covering[next_grant]
+        while next_waiting < len(waiting):
+            index, ending = waiting[next_waiting]
+            grant = grants[index]
+            if grant.obtained_at > start:
+                break
             preference = _Preference(
                 -ending.at, -grant.obtained_at, grant.event_id, grant.consent_type
             )
-            heapq.heappush(obtained, (preference, next_grant))
+            heapq.heappush(obtained, (preference, index))
             strongest_end = max(
                 strongest_end, (ending.at, STRENGTH_BY_CAUSE[ending.cause], ending.cause)
             )
-            next_grant += 1
-        grant, ending = covering[obtained[0][1]]
-        if start < ending.at:
-            segment = Segment(start, end, Reason.ALLOWED, bases.number(grant, ending.at))
+            next_waiting += 1
+        preferred = obtained[0][1]
+        if start < ends_at[preferred]:
+            basis = bases.number(preferred, ends_at[preferred])
+            segment = Segment(start, end, Reason.ALLOWED, basis)
         else:
             segment = Segment(start, end, strongest_end[2])
         _append(segments, segment)

@@ -13,6 +13,9 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from sqlalchemy import Connection, Engine, select
 
 from decision.changes import Direction, PermissionChange, permission_changes
+from decision.events import TimelineEvent
+from decision.fold import unmatched_of
+from decision.impact import Impact
 from decision.instants import Instant
 from decision.scopes import Scope
 from store import states
@@ -20,7 +23,6 @@ from store.database import reading, wall_clock
 from store.publications import Catalogs, PublishedCatalog
 from store.publishing import read_and_check
 from store.schema import state
-from store.states import FoldedPerson
 from store.subjects import Person, persons_of_roots
 
 _Key = TypeVar("_Key")
@@ -70,10 +72,8 @@ def preview(engine: Engine, catalogs: Catalogs, content: object, sample_size: in
         candidate = read_and_check(connection, content, newest)
         comparison = _Comparison(newest, candidate, wall_clock(), sample_size)
         for persons in _all_persons(connection):
-            comparison.add(
-                states.load_and_fold(connection, persons, newest),
-                states.load_and_fold(connection, persons, candidate),
-            )
+            for person, events in states.load_events(connection, persons):
+                comparison.add(person, events)
         return comparison.result()
 
 
@@ -120,6 +120,7 @@ class _Comparison:
     ) -> None:
         self._newest = newest
         self._candidate = candidate
+        self._impact = Impact(newest.catalog, candidate.catalog)
         self._at = at
         self._sample_size = sample_size
         self._person_count = 0
@@ -131,22 +132,28 @@ class _Comparison:
         self._losers: list[Sample] = []
         self._gainers: list[Sample] = []
 
-    def add(self, before: Sequence[FoldedPerson], after: Sequence[FoldedPerson]) -> None:
-        for old, new in zip(before, after, strict=True):
-            self._person_count += 1
-            self._unmatched_before += len(old.folded.unmatched)
-            self._unmatched_after += len(new.folded.unmatched)
-            changes = list(
-                permission_changes(
-                    old.timeline,
-                    self._newest.catalog,
-                    new.timeline,
-                    self._candidate.catalog,
-                    self._at,
-                )
+    def add(self, person: Person, events: Sequence[TimelineEvent]) -> None:
+        self._person_count += 1
+        if not self._impact.concerns(events):
+            unmatched_count = len(unmatched_of(self._newest.catalog, events))
+            self._unmatched_before += unmatched_count
+            self._unmatched_after += unmatched_count
+            return
+        old = states.fold_person(person, events, self._newest)
+        new = states.fold_person(person, events, self._candidate)
+        self._unmatched_before += len(old.folded.unmatched)
+        self._unmatched_after += len(new.folded.unmatched)
+        changes = list(
+            permission_changes(
+                old.timeline,
+                self._newest.catalog,
+                new.timeline,
+                self._candidate.catalog,
+                self._at,
             )
-            if changes:
-                self._count(new.person, changes)
+        )
+        if changes:
+            self._count(person, changes)
 
     def _count(self, person: Person, changes: Sequence[PermissionChange]) -> None:
         directions = [(change.scope, change.direction) for change in changes]

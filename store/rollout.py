@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, func, select, update
 
 from decision.catalog import Catalog
 from decision.changes import permission_changes
+from decision.impact import Impact
 from decision.instants import Instant
 from decision.timeline import PermissionTimeline
 from store import record, states
@@ -124,7 +125,7 @@ class _Step:
         self._catalogs = catalogs
         self._published = published
         self._now = wall_clock()
-        self._keeps_suspensions_of: dict[int, bool] = {}
+        self._impacts: dict[int, Impact] = {}
         self.changed_count = 0
 
     def bring_under(self, subjects: list[int]) -> Mapping[int, int]:
@@ -139,12 +140,13 @@ class _Step:
         unmatched_before = states.load_unmatched(self._connection, stale)
         cause = {"publication": self._published.number}
         rewrites = []
-        for folded in states.load_and_fold(self._connection, stale.values(), self._published):
-            root = folded.person.root
+        for person, events in states.load_events(self._connection, stale.values()):
+            root = person.root
+            if not self._impact_since(before[root]).concerns(events):
+                continue
+            folded = states.fold_person(person, events, self._published)
             changes_record = self._changes_record(before[root], folded.timeline)
-            changes_permissions = (
-                changes_record or not self._keeps_suspensions(before[root])
-            ) and self._changes_permissions(before[root], folded.timeline)
+            changes_permissions = self._changes_permissions(before[root], folded.timeline)
             self.changed_count += changes_permissions
             if (
                 changes_record
@@ -177,16 +179,13 @@ class _Step:
             )
         )
 
-    def _keeps_suspensions(self, before: StoredState) -> bool:
-        """Tell whether partners are suspended as they were; records say nothing of that."""
-        kept = self._keeps_suspensions_of.get(before.publication)
-        if kept is None:
-            old, new = (
-                {code: partner.suspension for code, partner in catalog.partners.items()}
-                for catalog in (self._catalog_of(before), self._published.catalog)
-            )
-            kept = self._keeps_suspensions_of[before.publication] = old == new
-        return kept
+    def _impact_since(self, before: StoredState) -> Impact:
+        """Give the differences to the publication under which a state was folded."""
+        impact = self._impacts.get(before.publication)
+        if impact is None:
+            impact = Impact(self._catalog_of(before), self._published.catalog)
+            self._impacts[before.publication] = impact
+        return impact
 
     def _changes_permissions(self, before: StoredState, after: PermissionTimeline) -> bool:
         changes = permission_changes(

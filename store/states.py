@@ -59,21 +59,27 @@ def fold_person(
     return FoldedPerson(person, events, folded, permission_timeline(folded))
 
 
-def load_and_fold(
-    connection: Connection, persons: Iterable[Person], published: PublishedCatalog
-) -> list[FoldedPerson]:
-    """Read people's timelines from the ledger and fold them."""
+def load_events(
+    connection: Connection, persons: Iterable[Person]
+) -> list[tuple[Person, Sequence[TimelineEvent]]]:
+    """Read people's timelines from the ledger."""
     wanted = list(persons)
     timelines = ledger.load_timelines(
         connection, [member.subject for person in wanted for member in person.members]
     )
     return [
-        fold_person(
-            person,
-            ledger.joined(timelines, (member.subject for member in person.members)),
-            published,
-        )
+        (person, ledger.joined(timelines, (member.subject for member in person.members)))
         for person in wanted
+    ]
+
+
+def load_and_fold(
+    connection: Connection, persons: Iterable[Person], published: PublishedCatalog
+) -> list[FoldedPerson]:
+    """Read people's timelines from the ledger and fold them."""
+    return [
+        fold_person(person, events, published)
+        for person, events in load_events(connection, persons)
     ]
 
 
