@@ -91,6 +91,17 @@ class Batch:
     records: Mapping[str, bytes]
 
 
+class WarmingPage(NamedTuple):
+    """Which page of which warm-up of a shard. The pages of a session count from 0."""
+
+    session: int
+    ordinal: int
+
+
+NO_WARMING: Final = WarmingPage(session=0, ordinal=0)
+"""Marks a fill after a miss, which is part of no warm-up."""
+
+
 class Cache:
     """The records and metas under one namespace of a Redis. Safe to be used by several threads.
 
@@ -109,6 +120,7 @@ class Cache:
         self._client = client
         # What is in braces decides on the slot in a cluster: the shard, and nothing else.
         self._meta_keys = [f"{namespace}:{{s{number}}}:meta" for number in range(SHARD_COUNT)]
+        self._warming_keys = [f"{namespace}:{{s{number}}}:warming" for number in range(SHARD_COUNT)]
         self._customer_prefixes = [f"{namespace}:{{s{number}}}:c:" for number in range(SHARD_COUNT)]
         self._customer_pattern = f"{namespace}:{{s*}}:c:*"
         self._project = client.register_script(_script("project"))
@@ -173,17 +185,31 @@ class Cache:
         )
         return self._write(self._begin_incarnation, number, arguments, meta.life, {})
 
-    def fill(self, number: int, life: CacheLife, records: Mapping[str, bytes]) -> Outcome:
-        """Put in records of a shard that were read from PostgreSQL after a miss.
+    def fill(
+        self,
+        number: int,
+        life: CacheLife,
+        records: Mapping[str, bytes],
+        page: WarmingPage = NO_WARMING,
+    ) -> Outcome:
+        """Put in records of a shard that were read from PostgreSQL.
 
         `life` MUST be what the shard's meta said before the reading began: under another one all
-        are refused. One that Redis holds in the same or a higher version stays.
+        are refused. One that Redis holds in the same or a higher version stays. A page of a warm-up
+        is counted with it, and refused when the one before it was not.
         """
-        return self._write(self._fill, number, life, life, records)
+        keys = [self._warming_keys[number]]
+        return self._write(self._fill, number, (*life, *page), life, records, keys)
 
-    def mark_complete(self, number: int, life: CacheLife) -> Outcome:
-        """Say that every customer of a shard was put in during `life`."""
-        return self._write(self._mark_complete, number, life, life, {})
+    def mark_complete(self, number: int, life: CacheLife, session: int, pages: int) -> Outcome:
+        """Say that a warm-up put in every customer of a shard during `life`, on so many pages.
+
+        It is refused unless Redis has counted them all: one that went back to an older snapshot
+        may have lost some, though its life is the same.
+        """
+        keys = [self._warming_keys[number]]
+        arguments = (*life, session, pages)
+        return self._write(self._mark_complete, number, arguments, life, {}, keys)
 
     def scan_customer_ids(self) -> Iterator[str]:
         """Go through the customer ids that have a key, some perhaps twice, in no order."""
@@ -207,12 +233,14 @@ class Cache:
         arguments: Sequence[int],
         life: CacheLife,
         records: Mapping[str, bytes],
+        keys: Sequence[str] = (),
     ) -> Outcome:
         prefix = self._customer_prefixes[number]
         with _translated_errors():
             is_accepted, meta_text = script(
                 keys=[
                     self._meta_keys[number],
+                    *keys,
                     *(prefix + customer_id for customer_id in records),
                 ],
                 args=[

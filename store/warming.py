@@ -4,13 +4,14 @@ What lives here: the long walks over every customer, shard by shard, behind `may
 run beside writers and projectors and never replace anything by something older.
 """
 
+import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, Engine, Select, func, select
 
-from store.cache import Cache, CachedEntry
+from store.cache import Cache, CachedEntry, WarmingPage
 from store.database import reading
 from store.meta import CacheLife
 from store.projector import Projector
@@ -27,6 +28,9 @@ CHECKS_PER_CUSTOMER_MAX: Final = 3
 
 TURNS_TO_CATCH_UP_MAX: Final = 1000
 """Turns of a projector after which a shard counts as brought forward, writers or not."""
+
+SESSION_MAX: Final = 2**48
+"""Sessions of warm-ups are drawn up to this, so that no two are the same."""
 
 SAMPLE_MAX: Final = 100
 """Customer ids that a report names."""
@@ -116,13 +120,19 @@ def _warm_shard(
     life = _life_of(cache, projector, number)
     if life is None:
         return False
+    session = 1 + secrets.randbelow(SESSION_MAX)
+    # An empty page begins the count, as a shard may have no customers.
+    if not cache.fill(number, life, {}, WarmingPage(session, 0)).is_accepted:
+        return False
+    pages = 1
     for page in _pages(engine, number):
         records = {found.customer_id: found.record for found in page}
-        if not cache.fill(number, life, records).is_accepted:
+        if not cache.fill(number, life, records, WarmingPage(session, pages)).is_accepted:
             return False
+        pages += 1
         report.customers += len(page)
         on_progress(Progress(report.customers, max(total, report.customers)))
-    return cache.mark_complete(number, life).is_accepted
+    return cache.mark_complete(number, life, session, pages).is_accepted
 
 
 def _life_of(cache: Cache, projector: Projector, number: int) -> CacheLife | None:

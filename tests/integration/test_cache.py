@@ -8,18 +8,20 @@ import redis
 from decision.errors import UnavailableError
 from decision.timeline import NOBODY
 from store import record
-from store.cache import Batch, Cache, open_client
+from store.cache import Batch, Cache, WarmingPage, open_client
 from store.code_numbers import CodeNumbers
 from store.meta import CacheLife, Meta
 from store.record import Header
 from store.sharding import shard_of
 from tests.integration.ledger_builders import ids_of_shard
+from tests.servers import remove_keys
 
 pytestmark = pytest.mark.integration
 
 SHARD = 5
 FIRST, SECOND, *_ = ids_of_shard(SHARD, 2)
 LIFE = CacheLife(1, 1)
+SESSION = 7
 
 
 @pytest.fixture
@@ -225,10 +227,26 @@ def test_a_record_of_a_later_life_replaces_a_higher_version(cache: Cache) -> Non
 def test_a_shard_is_complete_from_when_it_was_marked(cache: Cache) -> None:
     """Completeness lasts over batches and is refused for another life."""
     cache.begin_incarnation(SHARD, a_meta())
-    assert not cache.mark_complete(SHARD, CacheLife(1, 2)).is_accepted
-    assert cache.mark_complete(SHARD, LIFE) == (True, a_meta(is_complete=True))
+    cache.fill(SHARD, LIFE, {SECOND: a_record()}, WarmingPage(SESSION, 0))
+    assert not cache.mark_complete(SHARD, CacheLife(1, 2), SESSION, 1).is_accepted
+    assert cache.mark_complete(SHARD, LIFE, SESSION, 1) == (True, a_meta(is_complete=True))
     outcome = cache.project(SHARD, a_batch({FIRST: a_record()}))
     assert outcome.meta == a_meta(applied_seq=1, is_complete=True)
+
+
+def test_a_warm_up_of_which_redis_lost_a_page_does_not_complete_the_shard(
+    cache: Cache, client: redis.Redis, redis_url: str, redis_namespace: str
+) -> None:
+    """A Redis set back to an older snapshot of the same life has lost what was put in since."""
+    cache.begin_incarnation(SHARD, a_meta())
+    cache.fill(SHARD, LIFE, {FIRST: a_record()}, WarmingPage(SESSION, 0))
+    keys = list(client.scan_iter(match=f"{redis_namespace}*"))
+    snapshot = {key: client.get(key) for key in keys}
+    cache.fill(SHARD, LIFE, {SECOND: a_record()}, WarmingPage(SESSION, 1))
+    remove_keys(redis_url, redis_namespace)
+    client.mset({key: value for key, value in snapshot.items() if isinstance(value, bytes)})
+    assert not cache.mark_complete(SHARD, LIFE, SESSION, 2).is_accepted
+    assert not cache.fill(SHARD, LIFE, {}, WarmingPage(SESSION, 2)).is_accepted
 
 
 def test_damaged_bytes_are_absent_and_replaced(

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from decision.errors import UnavailableError
 from decision.reasons import Reason
-from store.cache import Batch, Cache, Outcome, open_client
+from store.cache import NO_WARMING, Batch, Cache, Outcome, WarmingPage, open_client
 from store.database import reading
 from store.meta import CacheLife, Meta
 from store.projector import Projector
@@ -65,13 +65,21 @@ class SlowCache(Cache):
         """Hold a beginning back, or begin."""
         return self._sent(lambda: super(SlowCache, self).begin_incarnation(number, meta))
 
-    def fill(self, number: int, life: CacheLife, records: Mapping[str, bytes]) -> Outcome:
+    def fill(
+        self,
+        number: int,
+        life: CacheLife,
+        records: Mapping[str, bytes],
+        page: WarmingPage = NO_WARMING,
+    ) -> Outcome:
         """Hold records back, or put them in."""
-        return self._sent(lambda: super(SlowCache, self).fill(number, life, records))
+        return self._sent(lambda: super(SlowCache, self).fill(number, life, records, page))
 
-    def mark_complete(self, number: int, life: CacheLife) -> Outcome:
+    def mark_complete(self, number: int, life: CacheLife, session: int, pages: int) -> Outcome:
         """Hold the mark back, or set it."""
-        return self._sent(lambda: super(SlowCache, self).mark_complete(number, life))
+        return self._sent(
+            lambda: super(SlowCache, self).mark_complete(number, life, session, pages)
+        )
 
     def _sent(self, call: Callable[[], Outcome]) -> Outcome:
         if self.passing == PASSING_MAX:

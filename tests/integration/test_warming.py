@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from decision.reasons import Reason
-from store.cache import Cache, Outcome, open_client
+from store.cache import NO_WARMING, Cache, Outcome, WarmingPage, open_client
 from store.meta import CacheLife, Meta
 from store.projector import Projector
 from store.reader import PermissionReader
@@ -100,11 +100,17 @@ def test_warming_does_not_replace_newer_records(
     projector.project_pending()
 
     class Slow(Cache):
-        def fill(self, number: int, life: CacheLife, records: Mapping[str, bytes]) -> Outcome:
+        def fill(
+            self,
+            number: int,
+            life: CacheLife,
+            records: Mapping[str, bytes],
+            page: WarmingPage = NO_WARMING,
+        ) -> Outcome:
             if ANNA in records:
                 ledger.revoke(ANNA)
                 projector.project_pending()
-            return super().fill(number, life, records)
+            return super().fill(number, life, records, page)
 
     assert warm(ledger.engine, Slow(client, redis_namespace), [SHARD]).incomplete_shards == []
     assert cached_reason(ledger, cache, ANNA) is Reason.CONSENT_REVOKED
@@ -123,12 +129,12 @@ def test_warming_begins_again_when_the_cache_was_emptied_meanwhile(
     emptied: list[CacheLife] = []
 
     class Emptied(Cache):
-        def mark_complete(self, number: int, life: CacheLife) -> Outcome:
+        def mark_complete(self, number: int, life: CacheLife, session: int, pages: int) -> Outcome:
             if not emptied:
                 emptied.append(life)
                 remove_keys(redis_url, redis_namespace)
                 projector.project_pending()
-            return super().mark_complete(number, life)
+            return super().mark_complete(number, life, session, pages)
 
     report = warm(ledger.engine, Emptied(client, redis_namespace), [SHARD])
     assert (report.customers, report.incomplete_shards) == (1, [])
