@@ -10,11 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
-from sqlalchemy import NullPool, create_engine
 
 from tests.servers import (
     ServerUrls,
-    close_to_connections,
+    migrated_template,
     new_database,
     remove_keys,
     servers_under_test,
@@ -52,12 +51,7 @@ def redis_url(server_urls: ServerUrls) -> str:
 @pytest.fixture(scope="session")
 def template_database(postgres_url: str) -> Iterator[str]:
     """A migrated database to copy from, migrated once a session; nobody can connect to it."""
-    # Imported here, so that tests without a database need nothing of the store.
-    from store.migrations import upgrade  # noqa: PLC0415
-
-    with new_database(postgres_url) as url:
-        upgrade(create_engine(url, poolclass=NullPool))
-        close_to_connections(postgres_url, url)
+    with migrated_template(postgres_url) as url:
         yield url
 
 

@@ -14,6 +14,7 @@ import redis
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from service.embedded import EmbeddedOptions, embedded_servers, temporary_data_directory
+from store.migrations import upgrade
 
 POSTGRES_URL_VARIABLE: Final = "MAYWE_TEST_POSTGRES_URL"
 """Names a PostgreSQL to test on, as an SQLAlchemy URL for psycopg; its role creates databases."""
@@ -64,10 +65,14 @@ def new_database(server_url: str, *, template_url: str = "") -> Iterator[str]:
         _execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def close_to_connections(server_url: str, database_url: str) -> None:
-    """Let nobody connect to a database any more, so that it can be copied at any time."""
-    database = make_url(database_url).database
-    _execute(server_url, f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
+@contextmanager
+def migrated_template(server_url: str) -> Iterator[str]:
+    """Make a migrated database to copy from at any time, as nobody can connect to it."""
+    with new_database(server_url) as url:
+        upgrade(create_engine(url, poolclass=NullPool))
+        database = make_url(url).database
+        _execute(server_url, f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
+        yield url
 
 
 def remove_keys(redis_url: str, prefix: str) -> None:

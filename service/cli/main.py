@@ -1,24 +1,49 @@
 """`maywe`: the command line.
 
-What lives here: the list of commands, and nothing else.
+What lives here: the list of commands, and nothing else. A command's module is imported when it is
+asked for: a check should not wait for the servers' libraries.
 """
 
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Final
 
 import click
 
-from service.cli import serving
-from service.cli.cache import cache
-from service.cli.client_commands import CLIENT_COMMANDS
 from service.cli.exits import Group
 
-COMMANDS: Final[tuple[click.Command, ...]] = (*serving.COMMANDS, *CLIENT_COMMANDS, cache)
+COMMANDS: Final[Mapping[str, str]] = {
+    "serve": "service.cli.serving:serve",
+    "migrate": "service.cli.serving:migrate_command",
+    "config": "service.cli.serving:config_command",
+    "version": "service.cli.version:version_command",
+    "import": "service.cli.import_file:import_file",
+    "catalog": "service.cli.catalog:catalog",
+    "check": "service.cli.check:check",
+    "explain": "service.cli.explain:explain",
+    "card": "service.cli.card:card",
+    "revoke": "service.cli.revoke:revoke",
+    "cache": "service.cli.cache:cache",
+}
+"""Module and name of each command."""
 
 
-@click.group(cls=Group)
+class _LazyGroup(Group):
+    """A group that imports the command it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names of all commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None when there is no such one."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=_LazyGroup)
 def main() -> None:
     """Answer, from recorded consent, whom we may contact and whose data we may share."""
-
-
-for command in COMMANDS:
-    main.add_command(command)

@@ -1,10 +1,9 @@
-"""`maywe serve`, `migrate`, `config` and `version`: the commands that run on the stores themselves.
+"""`maywe serve`, `migrate` and `config`: the commands that run on the stores themselves.
 
 What lives here: reading the settings, running a server until it is told to stop, and saying in one
 line what keeps it from starting.
 """
 
-import importlib.metadata
 import logging
 import os
 import signal
@@ -16,7 +15,7 @@ from typing import Any, Final
 import click
 
 from decision.errors import MayweError
-from service.cli.exits import Exit, Group, trouble
+from service.cli.exits import Command, Exit, Group, trouble
 from service.composition import (
     ALL_ROLES,
     NotMigratedError,
@@ -95,7 +94,7 @@ def _serve(settings: Settings, roles: frozenset[Role]) -> None:
         stop.wait()
 
 
-@click.command("migrate")
+@click.command("migrate", cls=Command)
 @with_settings
 def migrate_command(settings: Settings) -> None:
     """Bring the database to the newest schema."""
@@ -103,18 +102,9 @@ def migrate_command(settings: Settings) -> None:
     click.echo("the schema is up to date now" if was_behind else "the schema was up to date")
 
 
-@click.command("config")
+@click.command("config", cls=Command)
 @with_settings
 def config_command(settings: Settings) -> None:
     """Show every setting as it would be used, passwords masked."""
     for variable, value in shown_settings(settings).items():
         click.echo(f"{variable}={value}")
-
-
-@click.command("version")
-def version_command() -> None:
-    """Show the version of this program."""
-    click.echo(f"maywe {importlib.metadata.version('maywe')}")
-
-
-COMMANDS: Final = (serve, migrate_command, config_command, version_command)

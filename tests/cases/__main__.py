@@ -6,20 +6,14 @@ that fails, and at the end `N passed, M failed`; the exit status is 0 when all p
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import NullPool, create_engine
-
-from store.migrations import upgrade
 from tests.cases.runner import UnreadableCaseError, case_files, failures, load_case
 from tests.running import fresh_maywe
 from tests.servers import (
     ServerUrls,
-    close_to_connections,
-    new_database,
+    migrated_template,
     servers_under_test,
 )
 
@@ -40,7 +34,7 @@ def main(arguments: list[str]) -> int:
     # Only what cases come to is to be printed; a server's warnings are no part of that.
     logging.disable(logging.WARNING)
     failed_count = 0
-    with servers_under_test() as urls, template_database(urls.postgres) as template:
+    with servers_under_test() as urls, migrated_template(urls.postgres) as template:
         for path in paths:
             lines = _run(path, urls, template)
             if lines:
@@ -49,15 +43,6 @@ def main(arguments: list[str]) -> int:
                 print(f"{path.stem}: {lines[0]}{more}", flush=True)
     print(f"{len(paths) - failed_count} passed, {failed_count} failed")
     return EXIT_FAILED if failed_count else 0
-
-
-@contextmanager
-def template_database(postgres_url: str) -> Iterator[str]:
-    """A migrated database to copy from; nobody can connect to it."""
-    with new_database(postgres_url) as url:
-        upgrade(create_engine(url, poolclass=NullPool))
-        close_to_connections(postgres_url, url)
-        yield url
 
 
 def _run(path: Path, urls: ServerUrls, template: str) -> list[str]:
