@@ -196,4 +196,6 @@ def _from_postgresql(
 def _permissions(
     decoded: Record, published: PublishedCatalog, *, is_from_cache: bool
 ) -> Permissions:
-    return Permissions(decoded.timeline, decoded.header.version, published, is_from_cache)
+    # Who became unknown because every event was voided has a state all the same.
+    version = decoded.header.version if decoded.timeline.is_known else _NOBODYS_VERSION
+    return Permissions(decoded.timeline, version, published, is_from_cache)

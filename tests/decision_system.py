@@ -5,7 +5,7 @@ package can be compared with the naive model without servers. It stands in for n
 the store and the service do is tested on the real ones. What must not live here: rules.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,6 +83,7 @@ class Known:
     """What was known of one person right after a step."""
 
     catalog: Catalog
+    events: Sequence[TimelineEvent]
     folded: FoldedTimeline
     timeline: PermissionTimeline
 
@@ -99,6 +100,11 @@ class DecisionSystem:
         self._recorded: list[tuple[int, NewEvent]] = []
         self._publications: list[tuple[int, Catalog]] = []
         self._used_codes: set[UsedCode] = set()
+
+    @property
+    def catalogs(self) -> list[Catalog]:
+        """Every catalog published, oldest first."""
+        return [catalog for _, catalog in self._publications]
 
     def publish(self, document: object) -> None:
         """Publish a catalog as the next step. Raises PublicationRefusedError with every fault."""
@@ -155,7 +161,7 @@ class DecisionSystem:
         )
         catalog = self._catalog(known_step)
         folded = fold(catalog, events, named_by_merge=named_by_merge)
-        return Known(catalog, folded, permission_timeline(folded))
+        return Known(catalog, events, folded, permission_timeline(folded))
 
     def _publish(self, known: int, document: object) -> None:
         catalog, faults = inspect_catalog(document)

@@ -70,9 +70,14 @@ def migrated_template(server_url: str) -> Iterator[str]:
     """Make a migrated database to copy from at any time, as nobody can connect to it."""
     with new_database(server_url) as url:
         upgrade(create_engine(url, poolclass=NullPool))
-        database = make_url(url).database
-        _execute(server_url, f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
+        close_to_connections(server_url, url)
         yield url
+
+
+def close_to_connections(server_url: str, database_url: str) -> None:
+    """Let nobody connect to a database any more."""
+    database = make_url(database_url).database
+    _execute(server_url, f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
 
 
 def remove_keys(redis_url: str, prefix: str) -> None:

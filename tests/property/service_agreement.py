@@ -203,9 +203,7 @@ class ServiceAgreement:
         got = shown(response, asks_for_several=probe.get("datasets") is not None)
         expected = self._expected(probe, decided_at)
         assert not differs(got, expected), (probe, got, expected)
-        # Who became unknown because every event was voided has a state all the same.
-        if expected["reason"] != "UNKNOWN_CUSTOMER":
-            assert response.state_version > 0
+        assert (response.state_version == 0) == (expected["reason"] == "UNKNOWN_CUSTOMER")
         assert response.catalog_publication == len(self._naive.publications)
         world = self._naive.world(probe["customer"])
         if isinstance(response, decision_pb2.MayContactResponse):

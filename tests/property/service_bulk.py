@@ -10,13 +10,12 @@ import sys
 import traceback
 from typing import Final
 
-from tests.cases.__main__ import template_database
 from tests.model.choices import SeededChoices
 from tests.model.random_steps import ScenarioBuilder
 from tests.property.service_agreement import ServiceAgreement
 from tests.property.service_questions import check_probe, explain_probe
 from tests.running import fresh_maywe
-from tests.servers import ServerUrls, servers_under_test
+from tests.servers import ServerUrls, migrated_template, servers_under_test
 
 ROUNDS_PER_SEED: Final = 10
 STEPS_PER_ROUND_MAX: Final = 5
@@ -55,7 +54,7 @@ def main(arguments: list[str]) -> int:
     first, last = (int(argument) for argument in arguments)
     logging.disable(logging.WARNING)
     failed_count = 0
-    with servers_under_test() as urls, template_database(urls.postgres) as template:
+    with servers_under_test() as urls, migrated_template(urls.postgres) as template:
         for seed in range(first, last):
             try:
                 run(seed, urls, template)
