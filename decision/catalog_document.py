@@ -2,7 +2,8 @@
 
 What lives here: the structure of the document (as in YAML or JSON, already read into mappings and
 lists) and the rules that a document keeps by itself (`semantics.md`, Publication,
-`INVALID_ARGUMENT`). What earlier publications and events forbid is in `catalog_history`.
+`INVALID_ARGUMENT`). The grants of a wording are read in `document_grants`; what earlier
+publications and events forbid is in `catalog_history`.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -22,23 +23,23 @@ from decision.catalog import (
     Value,
     Wording,
 )
-from decision.document_reader import Faults, Node
-from decision.errors import DocumentFault, PublicationRefusedError
+from decision.document_grants import GrantsReader
+from decision.document_reader import Faults, KnownCodes, Node
+from decision.errors import DocumentFault, FaultKind, PublicationRefusedError
 from decision.instants import FOREVER
 from decision.matrix import MatrixRow
 from decision.products import Mask
-from decision.scopes import Scope, ScopeKind, contact, process, share
+from decision.scopes import ScopeKind
 from decision.selectors import Selector, problem_of_form
 from decision.terms import INDEFINITE, UNTIL_PRODUCT_CLOSED, Term, parse_term
 
 _Listed = TypeVar("_Listed")
-_Codes = Mapping[str, Code]
 
 WORDING_VERSION_MAX: Final = 2**31 - 1
 
 
 def read_catalog(document: object) -> Catalog:
-    """Read a whole document. Raises PublicationRefusedError with every fault there is."""
+    """Read a whole document. Raises PublicationRefusedError with what `inspect_catalog` finds."""
     catalog, faults = inspect_catalog(document)
     if faults:
         raise PublicationRefusedError(faults)
@@ -48,9 +49,10 @@ def read_catalog(document: object) -> Catalog:
 def inspect_catalog(document: object) -> tuple[Catalog, list[DocumentFault]]:
     """Read as much of a document as can be read, and give it with every fault found.
 
+    Of more than FAULTS_MAX faults the first are given, and one that tells how many are left out.
     The catalog is fit for use only when there is no fault.
     """
-    faults = Faults()
+    faults = Faults(FaultKind.INVALID)
     if not isinstance(document, Mapping):
         faults.note("", "the document is not a mapping", "begin with zone:, purposes:, …")
         return EMPTY_CATALOG, faults.found
@@ -66,20 +68,20 @@ class _Document:
     def __init__(self, root: Node) -> None:
         self._root = root
         self._zone = root.parsed("zone", _parse_zone, ZoneInfo("UTC"))
-        self._purposes = self._read_codes("purposes", _read_code)
-        self._channels = self._read_codes("channels", _read_code)
-        self._partners = self._read_codes("partners", self._read_partner)
-        self._datasets = self._read_codes("datasets", _read_code)
-        self._consent_types = self._read_codes("consent_types", _read_consent_type)
+        self._purposes = self._read_codes("purposes", "purpose", _read_code)
+        self._channels = self._read_codes("channels", "channel", _read_code)
+        self._partners = self._read_codes("partners", "partner", self._read_partner)
+        self._datasets = self._read_codes("datasets", "data set", _read_code)
+        self._consent_types = self._read_codes("consent_types", "consent type", _read_consent_type)
 
     def read(self) -> Catalog:
         return Catalog(
             zone=self._zone,
-            purposes=self._purposes,
-            channels=self._channels,
-            partners=self._partners,
-            datasets=self._datasets,
-            consent_types=self._consent_types,
+            purposes=self._purposes.by_code,
+            channels=self._channels.by_code,
+            partners=self._partners.by_code,
+            datasets=self._datasets.by_code,
+            consent_types=self._consent_types.by_code,
             wordings=self._read_wordings(),
             matrix_rows=self._read_matrix(),
             acquisition_rules=[
@@ -87,8 +89,10 @@ class _Document:
             ],
         )
 
-    def _read_codes(self, field: str, read: Callable[[Node], _Listed]) -> dict[str, _Listed]:
-        return _by_code((node, read(node)) for node in self._root.nodes(field))
+    def _read_codes(
+        self, field: str, what: str, read: Callable[[Node], _Listed]
+    ) -> KnownCodes[_Listed]:
+        return KnownCodes(what, _by_code((node, read(node)) for node in self._root.nodes(field)))
 
     def _read_partner(self, node: Node) -> Partner:
         code = _read_code(node)
@@ -100,15 +104,17 @@ class _Document:
         return Partner(code.code, code.name, code.retired, suspension)
 
     def _read_interval(self, node: Node, from_field: str, to_field: str) -> Interval:
-        count_before = len(node.faults.found)
+        count_before = node.faults.count
         start = node.instant(from_field, self._zone)
         end = node.optional_instant(to_field, self._zone, FOREVER)
-        if len(node.faults.found) == count_before and end <= start:
+        if node.faults.count == count_before and end <= start:
             node.note(to_field, f"is not after {from_field}", f"name an instant after {from_field}")
         return Interval(start, end)
 
     def _read_wordings(self) -> list[Wording]:
-        read = [(node, self._read_wording(node)) for node in self._root.nodes("wordings")]
+        grants = GrantsReader(self._purposes, self._channels, self._partners, self._datasets)
+        read = [(node, self._read_wording(node, grants)) for node in self._root.nodes("wordings")]
+        grants.refuse_too_many(self._root)
         _refuse_repeated(
             (
                 (node, (wording.consent_type, wording.version))
@@ -125,7 +131,7 @@ class _Document:
         )
         return [wording for _, wording in read]
 
-    def _read_wording(self, node: Node) -> Wording:
+    def _read_wording(self, node: Node, grants: GrantsReader) -> Wording:
         version = node.raw("version")
         if (
             not isinstance(version, int)
@@ -137,40 +143,14 @@ class _Document:
         term_text, term = _read_term(node)
         node.localised("description", required=False)
         return Wording(
-            consent_type=node.code("consent_type", self._consent_types, "consent type"),
+            consent_type=node.code("consent_type", self._consent_types),
             version=version,
             text=node.localised("text", required=True),
             in_force=self._read_interval(node, "in_force_from", "in_force_to"),
             term_text=term_text,
             term=term,
-            scopes=self._read_granted_scopes(node),
+            scopes=grants.read(node),
         )
-
-    def _read_granted_scopes(self, node: Node) -> tuple[Scope, ...]:
-        scopes: dict[Scope, None] = {}
-        for granted in node.nodes("grants", required=True):
-            purpose = granted.code("purpose", self._purposes, "purpose")
-            by_channel = granted.has("channels")
-            # Both are looked at, so that neither passes for an unknown field.
-            by_partner = any([granted.has("partners"), granted.has("datasets")])
-            if by_channel and by_partner:
-                granted.note("channels", "stands beside partners or datasets", "write two entries")
-            elif by_channel:
-                channels = _not_empty(granted, "channels", self._channels, "channel")
-                scopes.update({contact(purpose, channel): None for channel in channels})
-            elif by_partner:
-                partners = _not_empty(granted, "partners", self._partners, "partner")
-                datasets = _not_empty(granted, "datasets", self._datasets, "data set")
-                scopes.update(
-                    {
-                        share(purpose, partner, dataset): None
-                        for partner in partners
-                        for dataset in datasets
-                    }
-                )
-            else:
-                scopes[process(purpose)] = None
-        return tuple(scopes)
 
     def _read_matrix(self) -> list[MatrixRow]:
         read = [(node, self._read_row(node)) for node in self._root.nodes("matrix")]
@@ -199,7 +179,7 @@ class _Document:
             number_mask=_read_mask(node, "number_mask"),
             in_force_from=in_force.start,
             in_force_to=in_force.end,
-            consent_types=node.codes("consent_types", self._consent_types, "consent type"),
+            consent_types=node.codes("consent_types", self._consent_types),
         )
         node.localised("name", required=False)
         node.localised("description", required=False)
@@ -217,7 +197,7 @@ class _Document:
             )
         node.localised("description", required=False)
         return AcquisitionRule(
-            partner=node.code("partner", self._partners, "partner"),
+            partner=node.code("partner", self._partners),
             selector=self._read_selector(node),
             term_text=term_text,
             term=term,
@@ -233,10 +213,10 @@ class _Document:
         selector = Selector(
             all=node.flag("all"),
             kind=kind,
-            purpose=_optional_code(node, "purpose", self._purposes, "purpose"),
-            channel=_optional_code(node, "channel", self._channels, "channel"),
-            partner=_optional_code(node, "partner", self._partners, "partner"),
-            dataset=_optional_code(node, "dataset", self._datasets, "data set"),
+            purpose=_optional_code(node, "purpose", self._purposes),
+            channel=_optional_code(node, "channel", self._channels),
+            partner=_optional_code(node, "partner", self._partners),
+            dataset=_optional_code(node, "dataset", self._datasets),
         )
         # A part that was given but faulty is no reason to call the selector empty as well.
         named = any(node.has(part) for part in ("purpose", "channel", "partner", "dataset"))
@@ -335,15 +315,8 @@ def _parse_scope_kind(text: str) -> ScopeKind:
         raise ValueError(message) from error
 
 
-def _optional_code(node: Node, field: str, known: _Codes, what: str) -> str:
-    return node.code(field, known, what) if node.has(field) else ""
-
-
-def _not_empty(node: Node, field: str, known: _Codes, what: str) -> tuple[str, ...]:
-    if node.raw(field) == []:
-        node.note(field, "is empty", f"list at least one {what}, or leave the field out")
-        return ()
-    return node.codes(field, known, what)
+def _optional_code(node: Node, field: str, known: KnownCodes[_Listed]) -> str:
+    return node.code(field, known) if node.has(field) else ""
 
 
 def _by_code(read: Iterable[tuple[Node, _Listed]]) -> dict[str, _Listed]:

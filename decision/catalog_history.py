@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from decision.catalog import Catalog
+from decision.document_reader import Faults
 from decision.errors import DocumentFault, FaultKind
 from decision.events import Acquisition, Body, Consent, Restriction, Revocation
 from decision.scopes import Scope
@@ -79,28 +80,34 @@ def faults_against_history(
     """List where `catalog` is at odds with the newest publication and with the codes in use.
 
     As every catalog has to keep the wordings of the one before, comparing with the newest compares
-    with all.
+    with all. Of more than FAULTS_MAX faults the first are given, and one that tells how many are
+    left out.
     """
-    return [*_faults_of_texts(catalog, newest), *_faults_of_codes(catalog, used_codes)]
+    faults = Faults(FaultKind.CONFLICT)
+    _note_texts(catalog, newest, faults)
+    _note_codes(catalog, used_codes, faults)
+    return faults.found
 
 
-def _faults_of_texts(catalog: Catalog, newest: Catalog) -> Iterable[DocumentFault]:
+def _note_texts(catalog: Catalog, newest: Catalog, faults: Faults) -> None:
+    indexes = {
+        (wording.consent_type, wording.version): index
+        for index, wording in enumerate(catalog.wordings)
+    }
     for published in newest.wordings:
         name = f"{published.consent_type}/{published.version}"
-        wording = catalog.wording(published.consent_type, published.version)
-        if wording is None:
-            yield DocumentFault(
+        index = indexes.get((published.consent_type, published.version))
+        if index is None:
+            faults.note(
                 "wordings",
                 f"the published wording {name} is gone",
                 "put it back; to end its use correct its in_force_to",
-                FaultKind.CONFLICT,
             )
-        elif wording.text != published.text:
-            yield DocumentFault(
-                f"wordings[{catalog.wordings.index(wording)}].text",
+        elif catalog.wordings[index].text != published.text:
+            faults.note(
+                f"wordings[{index}].text",
                 f"the text of the published wording {name} was changed",
                 "put the published text back and add a new version for the new text",
-                FaultKind.CONFLICT,
             )
 
 
@@ -113,7 +120,7 @@ _CODES_BY_LIST: Final[Mapping[CodeList, Callable[[Catalog], Mapping[str, object]
 }
 
 
-def _faults_of_codes(catalog: Catalog, used_codes: Iterable[UsedCode]) -> Iterable[DocumentFault]:
+def _note_codes(catalog: Catalog, used_codes: Iterable[UsedCode], faults: Faults) -> None:
     for used in sorted(used_codes, key=lambda used: (used.code_list.value, used[1:])):
         if used.code_list is CodeList.VALUE:
             consent_type = catalog.consent_types.get(used.consent_type)
@@ -125,9 +132,8 @@ def _faults_of_codes(catalog: Catalog, used_codes: Iterable[UsedCode]) -> Iterab
             where = f"{used.code_list.value} {used.code!r}"
             path = f"{used.code_list.value}s"
         if not is_kept:
-            yield DocumentFault(
+            faults.note(
                 path,
                 f"{where} is gone, but an event or a published wording uses it",
                 "put it back and mark it `retired: true`",
-                FaultKind.CONFLICT,
             )

@@ -1,16 +1,18 @@
 """Reading an untyped document with every fault noted, each with its path.
 
 What lives here: typed access to mappings, lists and texts that notes a fault and goes on instead of
-stopping at the first one. Nothing here knows what a catalog is.
+stopping at the first one, within a limit. Nothing here knows what a catalog is.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypeVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-from decision.errors import DocumentFault
+from decision.errors import DocumentFault, FaultKind
 from decision.instants import Instant, parse_instant_or_date
 
 _Read = TypeVar("_Read")
@@ -46,16 +48,58 @@ _UNKEPT_CHARACTER: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """The Unicode categories Cc and Cs."""
 
 
-class Faults:
-    """The faults found so far."""
+FAULTS_MAX: Final = 1000
+"""Faults of one kind that are listed: more than anybody corrects before checking again."""
 
-    def __init__(self) -> None:
+
+class Faults:
+    """The faults of one kind found so far: the first FAULTS_MAX of them, and how many there are."""
+
+    def __init__(self, kind: FaultKind) -> None:
         """Begin with none."""
-        self.found: list[DocumentFault] = []
+        self._kind = kind
+        self._listed: list[DocumentFault] = []
+        self.count = 0
 
     def note(self, path: str, problem: str, remedy: str) -> None:
-        """Note a fault of the document in itself."""
-        self.found.append(DocumentFault(path, problem, remedy))
+        """Note a fault; beyond FAULTS_MAX it is only counted."""
+        self.count += 1
+        if self.count <= FAULTS_MAX:
+            self._listed.append(DocumentFault(path, problem, remedy, self._kind))
+
+    @property
+    def found(self) -> list[DocumentFault]:
+        """The faults as they were noted; a last one tells how many are left out."""
+        left_out = self.count - len(self._listed)
+        if not left_out:
+            return list(self._listed)
+        problem = f"{left_out} more faults are left out"
+        remedy = "correct those that are listed, then check again"
+        return [*self._listed, DocumentFault("", problem, remedy, self._kind)]
+
+
+CODES_SHOWN_MAX: Final = 20
+"""Codes that the remedy of an unknown one names."""
+
+
+@dataclass(frozen=True)
+class KnownCodes(Generic[_Read]):
+    """One list of codes of the document, to which other parts of it refer.
+
+    `what` names one of them in faults, such as "data set".
+    """
+
+    what: str
+    by_code: Mapping[str, _Read]
+
+    def __contains__(self, code: str) -> bool:
+        return code in self.by_code
+
+    @cached_property
+    def remedy(self) -> str:
+        """What to do about an unknown code; worked out once, however many there are."""
+        shown = ", ".join(sorted(self.by_code)[:CODES_SHOWN_MAX]) or "none"
+        return f"add it to the catalog or use a {self.what} it lists: {shown}"
 
 
 class Node:
@@ -88,10 +132,12 @@ class Node:
 
     def refuse_unknown_fields(self) -> None:
         """Note every field that was never asked for; to be called last."""
-        for field in self._content:
-            if field not in self._asked:
-                known = ", ".join(sorted(self._asked))
-                self.note(str(field), "is not a field here", f"known fields are: {known}")
+        unknown = [field for field in self._content if field not in self._asked]
+        if not unknown:
+            return
+        known = ", ".join(sorted(self._asked))
+        for field in unknown:
+            self.note(str(field), "is not a field here", f"known fields are: {known}")
 
     def text(self, field: str) -> str:
         """Give a required text without control characters but line ends; faulty: empty."""
@@ -192,38 +238,30 @@ class Node:
             return None
         return Node(value, self.path_of(field), self.faults)
 
-    def codes(self, field: str, known: Mapping[str, object], what: str) -> tuple[str, ...]:
+    def codes(self, field: str, known: KnownCodes[_Read]) -> tuple[str, ...]:
         """Give a list of codes, each known and listed once."""
         value = self.raw(field)
         if not isinstance(value, list):
             self.note(field, _problem_of_type(value), "write a list of codes")
             return ()
-        codes: list[str] = []
+        codes: dict[str, None] = {}
         for index, code in enumerate(value):
             path = f"{self.path_of(field)}[{index}]"
             if not isinstance(code, str) or code not in known:
-                self.faults.note(path, f"{code!r} is not a {what}", _remedy_of_code(known, what))
+                self.faults.note(path, f"{code!r} is not a {known.what}", known.remedy)
             elif code in codes:
                 self.faults.note(path, f"{code!r} is listed twice", "list it once")
             else:
-                codes.append(code)
+                codes[code] = None
         return tuple(codes)
 
-    def code(self, field: str, known: Mapping[str, object], what: str) -> str:
+    def code(self, field: str, known: KnownCodes[_Read]) -> str:
         """Give a required code that is known; the empty string when it is faulty."""
         value = self.raw(field)
         if not isinstance(value, str) or value not in known:
-            self.note(field, f"{value!r} is not a {what}", _remedy_of_code(known, what))
+            self.note(field, f"{value!r} is not a {known.what}", known.remedy)
             return ""
         return value
-
-
-_CODES_SHOWN_MAX: Final = 20
-
-
-def _remedy_of_code(known: Mapping[str, object], what: str) -> str:
-    shown = ", ".join(sorted(known)[:_CODES_SHOWN_MAX]) or "none"
-    return f"add it to the catalog or use a {what} it lists: {shown}"
 
 
 def _problem_of_type(value: object) -> str:

@@ -7,6 +7,7 @@ becomes is decided in one place of `service`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +28,43 @@ class FaultKind(Enum):
     CONFLICT = "CONFLICT"
 
 
+FAULT_TEXT_LENGTH_MAX: Final = 400
+"""Characters of each text of a fault, which may quote a document of megabytes.
+
+A code of the longest kind fits three times. With this and `document_reader.FAULTS_MAX` the faults
+of a document fit one message, be each character of four bytes.
+"""
+
+_OMISSION: Final = " … "
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentFault:
-    """One fault of a catalog document: where, what is wrong, what would be right."""
+    """One fault of a catalog document: where, what is wrong, what would be right.
+
+    A text longer than FAULT_TEXT_LENGTH_MAX characters loses its middle: what is quoted is long,
+    and what is said of it stands before and after.
+    """
 
     path: str
     problem: str
     remedy: str
     kind: FaultKind = FaultKind.INVALID
 
+    def __post_init__(self) -> None:
+        for name in ("path", "problem", "remedy"):
+            text: str = getattr(self, name)
+            if len(text) > FAULT_TEXT_LENGTH_MAX:
+                object.__setattr__(self, name, _without_middle(text))
+
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}; {self.remedy}"
+
+
+def _without_middle(text: str) -> str:
+    kept = FAULT_TEXT_LENGTH_MAX - len(_OMISSION)
+    at_end = kept // 2
+    return f"{text[: kept - at_end]}{_OMISSION}{text[-at_end:]}"
 
 
 class ErrorCode(Enum):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from decision.answer import Answer, ShareAnswer, answer_scope
+from decision.catalog import Catalog
 from decision.errors import (
     FieldFault,
     InvalidArgumentError,
@@ -87,8 +88,7 @@ class Checker:
         be known.
         """
         self._refuse_faulty(check)
-        scopes = self._scopes_to_read(check.question)
-        (permissions,) = self._reader.read([check.customer_id], scopes, check.token)
+        (permissions,) = self._read([check], check.token)
         return self._decide(check, permissions)
 
     def decide_each(
@@ -160,21 +160,37 @@ class Checker:
         return None
 
     def _refuse_faulty(self, check: Check) -> None:
-        check_identifier("customer_id", check.customer_id)
-        self.refuse_faulty_question(check.question, check.at)
+        faults: list[FieldFault] = []
+        try:
+            check_identifier("customer_id", check.customer_id)
+        except InvalidArgumentError as error:
+            faults += error.faults
+        try:
+            self.refuse_faulty_question(check.question, check.at)
+        except InvalidArgumentError as error:
+            faults += error.faults
+        if faults:
+            raise InvalidArgumentError(*faults)
 
-    def _scopes_to_read(self, question: ContactQuestion | ShareQuestion) -> list[Scope]:
-        if isinstance(question, ShareQuestion):
-            return list(question.scopes)
-        channels = self._catalogs.newest().catalog.channels
-        return [contact(question.purpose, channel) for channel in channels]
+    def _read(self, checks: Sequence[Check], token: Token | None) -> Sequence[Permissions]:
+        """Read what is needed to answer, which for a contact is every channel for its purpose."""
+        customer_ids = [check.customer_id for check in checks]
+        assumed = self._catalogs.newest()
+        scopes = {
+            scope for check in checks for scope in _scopes_to_read(check.question, assumed.catalog)
+        }
+        found = self._reader.read(customer_ids, scopes, token)
+        if all(permissions.publication == assumed.number for permissions in found):
+            return found
+        # The read itself brought a newer catalog, which may know channels that were not asked for.
+        # That happens once a publication; then everything is read, whatever is published next.
+        return self._reader.read(customer_ids, None, token)
 
     def _decide_together(
         self, token: Token | None, entries: Sequence[tuple[int, Check]]
     ) -> Iterable[tuple[int, Decision | Undetermined]]:
-        scopes = {scope for _, check in entries for scope in self._scopes_to_read(check.question)}
         try:
-            found = self._reader.read([check.customer_id for _, check in entries], scopes, token)
+            found = self._read([check for _, check in entries], token)
         except (UnavailableError, OverloadedError):
             return [
                 (index, Undetermined(self._instant(check.at), _new_decision_id()))
@@ -200,6 +216,12 @@ class Checker:
         """Give the instant to decide for; taken after reading, so that it never lies before it."""
         now = self._clock()
         return now if at is None else max(now, at)
+
+
+def _scopes_to_read(question: ContactQuestion | ShareQuestion, catalog: Catalog) -> Iterable[Scope]:
+    if isinstance(question, ShareQuestion):
+        return question.scopes
+    return [contact(question.purpose, channel) for channel in catalog.channels]
 
 
 def _new_decision_id() -> str:

@@ -21,16 +21,20 @@ from service.embedded import EmbeddedOptions, embedded_servers
 from service.settings import Settings
 from store import migrations
 from store.cache import Cache, open_client
-from store.database import open_engine, reading
+from store.database import POOL_CONNECTIONS_MAX, open_engine, reading
 from store.lapses import LapseWorker
 from store.projector import Projector
 from store.publications import Catalogs
 from store.reader import PermissionReader
 from store.recording import Recorder
 from store.rollout import RolloutWorker
+from store.shared_reads import READS_IN_FLIGHT_MAX
 
 CATALOG_REFRESH_SECONDS: Final = 0.5
 """How often a process looks for a newer catalog when nothing else tells it of one."""
+
+CHECK_CONNECTIONS_MAX: Final = READS_IN_FLIGHT_MAX + 2
+"""Connections for reads after misses, and two to look for a newer catalog."""
 
 ROLL_OUT_POLL_SECONDS: Final = 0.2
 """How often a writer looks for pieces of a roll-out that another process has laid out."""
@@ -70,9 +74,13 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The ledger and the cache, open; enough for the commands that need no server."""
+    """The ledger and the cache, open; enough for the commands that need no server.
+
+    Checks have connections of their own to the ledger: whatever waits there, they do not.
+    """
 
     engine: Engine
+    check_engine: Engine
     catalogs: Catalogs
     cache: Cache
     addresses: Addresses
@@ -141,9 +149,12 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
             raise NotMigratedError
         client = open_client(addresses.redis_url)
         stack.callback(client.close)
-        catalogs = Catalogs(engine)
+        check_engine = stack.enter_context(_engine(addresses.postgres_url, CHECK_CONNECTIONS_MAX))
+        catalogs = Catalogs(check_engine)
         catalogs.refresh()
-        yield Stores(engine, catalogs, Cache(client, settings.redis_namespace), addresses)
+        yield Stores(
+            engine, check_engine, catalogs, Cache(client, settings.redis_namespace), addresses
+        )
 
 
 def migrate(settings: Settings) -> bool:
@@ -179,7 +190,7 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
             stores,
             Projector(stores.engine, stores.cache),
             Recorder(stores.engine, stores.catalogs, wakes.announce),
-            PermissionReader(stores.engine, stores.cache, stores.catalogs),
+            PermissionReader(stores.check_engine, stores.cache, stores.catalogs),
             background,
             wakes,
             threading.Event(),
@@ -225,8 +236,8 @@ def _addresses(settings: Settings) -> Iterator[Addresses]:
 
 
 @contextmanager
-def _engine(url: str) -> Iterator[Engine]:
-    engine = open_engine(url)
+def _engine(url: str, connections_max: int = POOL_CONNECTIONS_MAX) -> Iterator[Engine]:
+    engine = open_engine(url, connections_max)
     try:
         yield engine
     finally:

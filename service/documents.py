@@ -109,7 +109,7 @@ def _read_json(text: str) -> object:
         )
     except RecursionError:
         _refuse_depth()
-    _check_json(content, "", DEPTH_MAX)
+    _check_json(content, None, DEPTH_MAX)
     return content
 
 
@@ -127,21 +127,39 @@ def _json_integer(text: str) -> int | str:
     return int(text) if _INTEGER.fullmatch(text) else text
 
 
-def _check_json(content: object, path: str, depth_left: int) -> None:
+class _Place(NamedTuple):
+    """Where something stands; its path is put together only when there is something to say."""
+
+    parent: "_Place | None"
+    step: str
+
+    @property
+    def path(self) -> str:
+        steps = []
+        place: _Place | None = self
+        while place is not None:
+            steps.append(place.step)
+            place = place.parent
+        return "".join(reversed(steps)).removeprefix(".")
+
+
+def _check_json(content: object, place: _Place | None, depth_left: int) -> None:
     """Refuse keys that stand twice or cannot be kept, and what is nested too deeply."""
     if not depth_left:
         _refuse_depth()
     if isinstance(content, _Repeated):
-        _refuse(f"the key {content.key!r} stands twice", "give every key once", path)
+        problem = f"the key {content.key!r} stands twice"
+        _refuse(problem, "give every key once", place.path if place else "")
     if isinstance(content, dict):
         for key, value in content.items():
             problem = problem_of_characters(key)
             if problem:
+                path = place.path if place else ""
                 _refuse(f"the key {key!r} {problem}", "write a key that can be printed", path)
-            _check_json(value, f"{path}.{key}" if path else key, depth_left - 1)
+            _check_json(value, _Place(place, f".{key}"), depth_left - 1)
     elif isinstance(content, list):
         for index, value in enumerate(content):
-            _check_json(value, f"{path}[{index}]", depth_left - 1)
+            _check_json(value, _Place(place, f"[{index}]"), depth_left - 1)
 
 
 def _refuse_depth() -> NoReturn:

@@ -46,8 +46,6 @@ CLIENT_PING_MILLISECONDS_MIN: Final = 10_000
 """Clients may ask us as often, also while nothing else goes on."""
 
 OPTIONS: Final = (
-    # One process per core on one port.
-    ("grpc.so_reuseport", 1),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.keepalive_time_ms", KEEP_ALIVE_MILLISECONDS),
@@ -131,7 +129,11 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
         server = grpc.server(
             executors.housekeeping,
             interceptors=[Admission(executors, methods, application.stopping)],
-            options=OPTIONS,
+            options=(
+                *OPTIONS,
+                # Off, the port of somebody else's server is refused instead of shared with it.
+                ("grpc.so_reuseport", int(application.settings.is_port_shared)),
+            ),
         )
         for service in services:
             _add(server, service, application, executors)
@@ -186,6 +188,9 @@ def _bind(server: grpc.Server, listen: str) -> int:
     try:
         port = server.add_insecure_port(listen)
     except RuntimeError as error:
-        message = f"cannot listen on {listen}: is the address ours, and the port free?"
+        message = (
+            f"cannot listen on {listen}: is the address ours, and the port free? Processes of one "
+            "installation may share a port, each with --port-shared=true"
+        )
         raise ListenError(message) from error
     return port

@@ -36,6 +36,7 @@ class Settings:
     redis_url: str
     redis_namespace: str
     listen: str
+    is_port_shared: bool
     data_directory: Path
     server_user: str
     is_durable: bool
@@ -216,6 +217,12 @@ SETTINGS: Final = (
         "redis_namespace", _read_namespace, lambda: "maywe", "what the keys in Redis begin with"
     ),
     Setting("listen", _read_listen, lambda: "127.0.0.1:7443", "HOST:PORT to serve on"),
+    Setting(
+        "is_port_shared",
+        _read_boolean,
+        lambda: "false",
+        "whether other processes of the same installation serve on the port too: true or false",
+    ),
     Setting(
         "data_directory",
         lambda text: Path(text).expanduser(),

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from decision.errors import OverloadedError, UnavailableError
@@ -34,11 +34,11 @@ class RetryTransactionError(Exception):
     """The transaction met a concurrent one and has to be run again from the start."""
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, connections_max: int = POOL_CONNECTIONS_MAX) -> Engine:
     """Open a pool of connections to the PostgreSQL at `url` (`postgresql+psycopg://…`)."""
     return create_engine(
         url,
-        pool_size=POOL_CONNECTIONS_MAX,
+        pool_size=connections_max,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS_MAX,
         pool_pre_ping=True,
@@ -77,8 +77,8 @@ def run_transaction(engine: Engine, work: Callable[[Connection], _Result]) -> _R
                     return work(connection)
             except RetryTransactionError:
                 pass
-            except DBAPIError as error:
-                if not isinstance(error.orig, _WORTH_REPEATING):
+            except (DBAPIError, psycopg.Error) as error:
+                if not isinstance(_cause_of(error), _WORTH_REPEATING):
                     raise
             time.sleep(RETRY_WAIT_SECONDS * attempt)
     message = f"the write met concurrent ones {ATTEMPTS_MAX} times: send it again"
@@ -98,15 +98,27 @@ _WORTH_REPEATING: Final = (
 def _translated_errors() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
-        raise _translated(error.orig) from error
-    except DBAPIError as error:
-        if isinstance(error.orig, psycopg.errors.QueryCanceled | psycopg.InterfaceError):
-            raise _translated(error.orig) from error
+    except (DBAPIError, psycopg.Error) as error:
+        cause = _cause_of(error)
+        if isinstance(cause, _TROUBLE_OF_THE_SERVER):
+            raise _translated(cause) from error
         raise
     except NoConnectionError as error:
         message = "every connection to PostgreSQL is taken: try again later"
         raise OverloadedError(message) from error
+
+
+def _cause_of(error: DBAPIError | psycopg.Error) -> BaseException | None:
+    """Give the driver's error; COPY runs on the driver itself, where SQLAlchemy wraps nothing."""
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+_TROUBLE_OF_THE_SERVER: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+"""Errors that are no fault of a statement; a cancelled statement is among them."""
 
 
 def _translated(cause: BaseException | None) -> Exception:

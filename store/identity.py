@@ -4,7 +4,8 @@ What lives here: their checks against the ledger and their effects, each in the 
 `recording` opened (`semantics.md`, rules 7 and 9).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -158,6 +159,8 @@ class _Change:
             from_subject,
             shard_of(body.from_customer_id),
             self._rewrite_persons([into_root], previous),
+            # The ids may be erased; who was one person with whom has to stay provable.
+            {"from_subject": from_subject, "into_subject": into_subject},
         )
         self._connection.execute(
             insert(merge_link).values(
@@ -193,6 +196,7 @@ class _Change:
             number,
             shard_of(body.customer_id),
             self._rewrite_persons([*persons, number], previous),
+            {"split_subject": number},
         )
         self._connection.execute(
             update(merge_link)
@@ -249,12 +253,18 @@ class _Change:
         for table in (state, permission, unmatched):
             self._connection.execute(delete(table).where(table.c.subject == func.any([root])))
 
-    def _finish(self, number: int, shard: int, rewrites: list[Rewrite]) -> Written:
+    def _finish(
+        self,
+        number: int,
+        shard: int,
+        rewrites: list[Rewrite],
+        facts: Mapping[str, object] = MappingProxyType({}),
+    ) -> Written:
         return finish(
             self._connection,
             self._catalogs,
             self._published,
-            [Entry(self._event, number, shard)],
+            [Entry(self._event, number, shard, facts)],
             rewrites,
         )
 

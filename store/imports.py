@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from decision.errors import AbortedError, ErrorCode
 from store.database import reading, run_transaction, wall_clock
-from store.schema import import_progress
+from store.schema import import_progress, installation
 
 IMPORT_LOCK_CLASS: Final = 5_164_004
 """First key of the advisory lock on an import; the second is a digest of its id."""
@@ -35,13 +35,19 @@ class ImportProgress:
     """Where a claimed import stands."""
 
     def __init__(
-        self, engine: Engine, import_id: str, next_position: int, counts: ImportCounts
+        self,
+        engine: Engine,
+        import_id: str,
+        next_position: int,
+        counts: ImportCounts,
+        event_id_key: bytes,
     ) -> None:
-        """Go on at `next_position`."""
+        """Go on at `next_position`; `event_id_key` is the installation's."""
         self._engine = engine
         self._import_id = import_id
         self.next_position = next_position
         self.counts = counts
+        self.event_id_key = event_id_key
 
     def advance(self, next_position: int, added: ImportCounts) -> None:
         """Note that everything below `next_position` is settled; one that is passed stays.
@@ -105,7 +111,8 @@ def _load(engine: Engine, connection: Connection, import_id: str) -> ImportProgr
         select(import_progress).where(import_progress.c.import_id == import_id)
     ).one()
     counts = ImportCounts(row.accepted, row.repeated, row.rejected)
-    return ImportProgress(engine, import_id, row.next_position, counts)
+    event_id_key = connection.execute(select(installation.c.import_key)).scalar_one()
+    return ImportProgress(engine, import_id, row.next_position, counts, event_id_key)
 
 
 def _digest(import_id: str) -> int:

@@ -4,7 +4,7 @@ What lives here: the rows of `event` and their companions. Which events are allo
 change, is decided in `recording` and `identity`.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, func, select
@@ -39,12 +39,13 @@ class StoredEvent(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """An event to be appended: what it is, whose, and when it was recorded."""
+    """An event to be appended: what it is, whose, when it was recorded, what else its body says."""
 
     event: NewEvent
     subject: int
     shard: int
     recorded_at: Instant
+    facts: Mapping[str, object]
 
 
 def append(
@@ -57,6 +58,7 @@ def append(
     personal_rows = []
     for entry in appended:
         encoded = encode_event(entry.event)
+        body = {**encoded.body, **entry.facts}
         salt = chain.new_salt()
         personal_commitment = chain.commitment(salt, encoded.personal)
         before = positions[entry.shard]
@@ -69,14 +71,14 @@ def append(
             "kind": encoded.kind.value,
             "effective_at": at,
             "recorded_at": entry.recorded_at,
-            "body": encoded.body,
+            "body": body,
             "personal_commitment": personal_commitment.hex(),
         }
         link = chain.link(before.chain_hash, content)
         rows.append(
             (
                 *(content[name] for name in _EVENT_COLUMNS[:7]),
-                chain.canonical_json(encoded.body),
+                chain.canonical_json(body),
                 personal_commitment,
                 before.chain_hash,
                 link,

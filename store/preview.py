@@ -6,13 +6,14 @@ snapshot of the ledger, and counting the differences. Nothing is written.
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, select
 
 from decision.changes import Direction, PermissionChange, permission_changes
+from decision.errors import ErrorCode, UnavailableError
 from decision.events import TimelineEvent
 from decision.fold import unmatched_of
 from decision.impact import Impact
@@ -21,7 +22,7 @@ from decision.scopes import Scope
 from store import states
 from store.database import reading, wall_clock
 from store.publications import Catalogs, PublishedCatalog
-from store.publishing import read_and_check
+from store.publishing import check_document, read_document
 from store.schema import state
 from store.subjects import Person, persons_of_roots
 
@@ -61,17 +62,30 @@ class Preview:
     unmatched_after: int
 
 
-def preview(engine: Engine, catalogs: Catalogs, content: object, sample_size: int) -> Preview:
+def preview(
+    engine: Engine,
+    catalogs: Catalogs,
+    content: object,
+    sample_size: int,
+    should_stop: Callable[[], bool],
+) -> Preview:
     """Compare the newest publication with a document, for every person.
 
-    Raises PublicationRefusedError when the document could not be published.
+    `should_stop` is asked before each step of PERSONS_PER_STEP persons.
+
+    Raises PublicationRefusedError when the document could not be published, and UnavailableError
+    when the comparison was stopped.
     """
+    document = read_document(content)
     snapshot = engine.execution_options(isolation_level="REPEATABLE READ")
     with reading(snapshot) as connection:
         newest = catalogs.newest_in(connection)
-        candidate = read_and_check(connection, content, newest)
+        candidate = check_document(connection, document, newest)
         comparison = _Comparison(newest, candidate, wall_clock(), sample_size)
         for persons in _all_persons(connection):
+            if should_stop():
+                message = "the preview was stopped before it was done: ask again"
+                raise UnavailableError(message, ErrorCode.SHUTTING_DOWN)
             for person, events in states.load_events(connection, persons):
                 comparison.add(person, events)
         return comparison.result()

@@ -1,8 +1,10 @@
 """Publications as the ledger keeps them, and the newest one as every process keeps it in memory."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection, Engine, select
 
@@ -14,6 +16,10 @@ from decision.instants import BEGINNING, Instant
 from store.code_numbers import CodeNumbers
 from store.database import reading
 from store.schema import code_number, publication
+
+PUBLICATIONS_KEPT_MAX: Final = 64
+"""Parsed publications that a process keeps. Rarely few, because states name the publication under
+which they were folded, and who writes them asks for it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +76,6 @@ def list_newest_publications(
     return [PublicationHead(*row) for row in rows]
 
 
-def list_publications(connection: Connection, known_at: Instant) -> Sequence[Publication]:
-    """Give every publication recorded at or before `known_at`, oldest first."""
-    rows = connection.execute(
-        select(*_COLUMNS)
-        .where(publication.c.recorded_at <= known_at)
-        .order_by(publication.c.number)
-    )
-    return [Publication(*row) for row in rows]
-
-
 def get_publication(connection: Connection, number: int) -> Publication:
     """Give one publication. Raises NotFoundError."""
     row = connection.execute(select(*_COLUMNS).where(publication.c.number == number)).one_or_none()
@@ -102,14 +98,22 @@ def load_code_numbers(connection: Connection) -> CodeNumbers:
 
 
 class Catalogs:
-    """The catalogs of this process: parsed once each, the newest at hand without asking."""
+    """The catalogs of this process: kept once parsed, the newest at hand without asking.
 
-    def __init__(self, engine: Engine) -> None:
-        """Begin with nothing; the first `refresh` finds what there is."""
+    Safe to be used by several threads.
+    """
+
+    def __init__(self, engine: Engine, *, kept_max: int = PUBLICATIONS_KEPT_MAX) -> None:
+        """Begin with nothing; the first `refresh` finds what there is.
+
+        Of more than `kept_max` publications those go that were not asked for longest, but never the
+        newest.
+        """
         self._engine = engine
         self._lock = threading.Lock()
         self._newest = NOTHING_PUBLISHED
-        self._by_number: dict[int, PublishedCatalog] = {0: NOTHING_PUBLISHED}
+        self._kept_max = kept_max
+        self._by_number: OrderedDict[int, PublishedCatalog] = OrderedDict()
 
     def newest(self) -> PublishedCatalog:
         """Give the newest publication this process knows of."""
@@ -143,8 +147,8 @@ class Catalogs:
         return self.by_number(connection, number or 0)
 
     def by_number(self, connection: Connection, number: int) -> PublishedCatalog:
-        """Give one publication, parsed the first time it is asked for."""
-        found = self._by_number.get(number)
+        """Give one publication, parsed unless it is kept."""
+        found = self._kept(number)
         if found is not None:
             return found
         row = connection.execute(
@@ -160,7 +164,23 @@ class Catalogs:
     def remember(self, loaded: PublishedCatalog) -> PublishedCatalog:
         """Keep a publication that is committed."""
         with self._lock:
-            self._by_number.setdefault(loaded.number, loaded)
+            if loaded.number == self._newest.number:
+                return self._newest
+            kept = self._by_number.setdefault(loaded.number, loaded)
+            self._by_number.move_to_end(loaded.number)
             if loaded.number > self._newest.number:
-                self._newest = loaded
-            return self._by_number[loaded.number]
+                self._newest = kept
+            while len(self._by_number) > self._kept_max:
+                self._by_number.popitem(last=False)
+            return kept
+
+    def _kept(self, number: int) -> PublishedCatalog | None:
+        if number == NOTHING_PUBLISHED.number:
+            return NOTHING_PUBLISHED
+        with self._lock:
+            if number == self._newest.number:
+                return self._newest
+            found = self._by_number.get(number)
+            if found is not None:
+                self._by_number.move_to_end(number)
+            return found

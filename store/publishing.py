@@ -4,8 +4,9 @@ What lives here: what happens in the moment of publication. The roll-out that fo
 `rollout`, the comparison beforehand in `preview`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, text
 
@@ -35,6 +36,7 @@ from store.database import CATALOG_LOCK, draw_recorded_instants, reading, run_tr
 from store.publications import Catalogs, PublishedCatalog, load_code_numbers
 from store.recording import mark_used
 from store.schema import code_number, job, job_piece, publication, shard, state, used_code
+from store.writing import read_epoch
 
 ROLL_OUT = "roll_out"
 """The kind of job that brings every state under a publication."""
@@ -63,25 +65,39 @@ class PublicationRecorded:
     number: int
     recorded_at: Instant
     is_repeated: bool
-    positions: Mapping[int, int]
+    epoch: int
 
 
 def validate(
     engine: Engine, catalogs: Catalogs, content: object
 ) -> tuple[int, list[DocumentFault]]:
     """List every fault of a document, after the number of the publication it was held against."""
+    document = read_document(content)
     with reading(engine) as connection:
         newest = catalogs.newest_in(connection)
-        _, faults = _inspect(connection, content, newest)
-        return newest.number, faults
+        return newest.number, _all_faults(connection, document, newest)
 
 
-def _inspect(
-    connection: Connection, content: object, newest: PublishedCatalog
-) -> tuple[Catalog, list[DocumentFault]]:
-    catalog, faults = inspect_catalog(content)
+class ReadDocument(NamedTuple):
+    """A document as it was read, with the faults that it has in itself."""
+
+    catalog: Catalog
+    faults: Sequence[DocumentFault]
+
+
+def read_document(content: object) -> ReadDocument:
+    """Read a document; done before any lock is taken, as a large one takes its time."""
+    return ReadDocument(*inspect_catalog(content))
+
+
+def _all_faults(
+    connection: Connection, document: ReadDocument, newest: PublishedCatalog
+) -> list[DocumentFault]:
     used = _used_codes(connection)
-    return catalog, [*faults, *faults_against_history(catalog, newest.catalog, used)]
+    return [
+        *document.faults,
+        *faults_against_history(document.catalog, newest.catalog, used),
+    ]
 
 
 def _used_codes(connection: Connection) -> set[UsedCode]:
@@ -91,18 +107,18 @@ def _used_codes(connection: Connection) -> set[UsedCode]:
     }
 
 
-def read_and_check(
-    connection: Connection, content: object, newest: PublishedCatalog
+def check_document(
+    connection: Connection, document: ReadDocument, newest: PublishedCatalog
 ) -> PublishedCatalog:
-    """Read a document as the publication it would be.
+    """Give a document as the publication it would be.
 
     Raises PublicationRefusedError with every fault there is.
     """
-    catalog, faults = _inspect(connection, content, newest)
+    faults = _all_faults(connection, document, newest)
     if faults:
         raise PublicationRefusedError(faults)
-    numbers = load_code_numbers(connection).with_codes_of(catalog)
-    return PublishedCatalog(newest.number + 1, newest.recorded_at, catalog, numbers)
+    numbers = load_code_numbers(connection).with_codes_of(document.catalog)
+    return PublishedCatalog(newest.number + 1, newest.recorded_at, document.catalog, numbers)
 
 
 def publish(engine: Engine, catalogs: Catalogs, new: NewPublication) -> PublicationRecorded:
@@ -112,8 +128,16 @@ def publish(engine: Engine, catalogs: Catalogs, new: NewPublication) -> Publicat
     is taken by another one, and AbortedError when the newest publication is not the one expected.
     """
     _check(new)
-    recorded = run_transaction(engine, lambda connection: _publish(connection, catalogs, new))
-    catalogs.refresh(recorded.number)
+    document = read_document(new.content)
+    published: list[PublishedCatalog] = []
+
+    def work(connection: Connection) -> PublicationRecorded:
+        published.clear()
+        return _publish(connection, catalogs, new, document, published.append)
+
+    recorded = run_transaction(engine, work)
+    for loaded in published:
+        catalogs.remember(loaded)
     return recorded
 
 
@@ -134,7 +158,11 @@ def _check(new: NewPublication) -> None:
 
 
 def _publish(
-    connection: Connection, catalogs: Catalogs, new: NewPublication
+    connection: Connection,
+    catalogs: Catalogs,
+    new: NewPublication,
+    document: ReadDocument,
+    keep: Callable[[PublishedCatalog], None],
 ) -> PublicationRecorded:
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": CATALOG_LOCK})
     earlier = connection.execute(
@@ -153,14 +181,15 @@ def _publish(
             ErrorCode.PUBLICATION_OUTDATED,
             {"field": "expected_number", "newest_number": str(newest.number)},
         )
-    published = read_and_check(connection, new.content, newest)
+    published = check_document(connection, document, newest)
     recorded_at = draw_recorded_instants(connection, 1)
     _append(connection, published.number, recorded_at, new)
     _keep_numbers(connection, published.numbers)
     mark_used(connection, codes_of_wordings(published.catalog))
     _start_roll_out(connection, published.number, recorded_at)
+    keep(replace(published, recorded_at=recorded_at))
     return PublicationRecorded(
-        published.number, recorded_at, is_repeated=False, positions=_positions(connection)
+        published.number, recorded_at, is_repeated=False, epoch=read_epoch(connection)
     )
 
 
@@ -175,7 +204,7 @@ def _repeated(
             {"field": "publication_id", "publication_id": new.publication_id},
         )
     return PublicationRecorded(
-        earlier.number, earlier.recorded_at, is_repeated=True, positions=_positions(connection)
+        earlier.number, earlier.recorded_at, is_repeated=True, epoch=read_epoch(connection)
     )
 
 
@@ -243,8 +272,3 @@ def _start_roll_out(connection: Connection, number: int, recorded_at: Instant) -
             ).select_from(shard.outerjoin(totals, totals.c.shard == shard.c.number)),
         )
     )
-
-
-def _positions(connection: Connection) -> dict[int, int]:
-    rows = connection.execute(select(shard.c.number, shard.c.seq))
-    return {row.number: row.seq for row in rows}

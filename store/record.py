@@ -2,14 +2,16 @@
 
 Layout, little-endian, in this order:
 
-    header        format, flags, epoch, incarnation, version, publication, counts
+    header        format, flags, epoch, incarnation, version, publication
+    counts        of instants, cells, patterns and bases
     instants      the distinct instants of the cells, int64 each
     cells         one per segment: scope number, index of start, index of end, basis, reason
     patterns      one per restriction: pattern number, index of start, index of end
     basis offsets uint32 each, from the start of the bases
     bases         one JSON array each, read only when a single check needs it
 
-Cells and patterns have a fixed width so that many records can be judged at once. What has ended
+Cells and patterns have a fixed width so that many records can be judged at once; a person with more
+of anything than two bytes can count has the wide format, in which indexes have four. What has ended
 more than `TRIM_MARGIN_MICROSECONDS` before the record was made is left out: a check never asks
 about the past. A record in PostgreSQL has epoch and incarnation 0; the cache stamps them.
 """
@@ -19,9 +21,8 @@ import struct
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from decision.errors import OverloadedError
 from decision.instants import Instant
 from decision.products import Product
 from decision.reasons import Reason
@@ -35,19 +36,44 @@ from decision.timeline import (
 )
 from store.code_numbers import CodeNumbers, patterns_matching
 
-FORMAT: Final = 1
 FLAG_KNOWN: Final = 1
 TRIM_MARGIN_MICROSECONDS: Final = 24 * 3600 * 1_000_000
 
-_HEADER: Final = struct.Struct("<BBHIIQIHHHH")
-_CELL: Final = struct.Struct("<QHHHBx")
-_PATTERN: Final = struct.Struct("<QHHxxxx")
+_HEADER: Final = struct.Struct("<BBHIIQI")
 _STAMP: Final = struct.Struct("<II")
 _STAMP_OFFSET: Final = 4
+_INSTANT_BYTES: Final = 8
 _OFFSET_BYTES: Final = 4
-_NO_BASIS_INDEX: Final = 0xFFFF
-COUNT_MAX: Final = 0xFFFF
-"""Instants, cells, patterns or bases that one record can hold."""
+_FLAGS_END: Final = 2
+
+_CUT_OFF: Final = "a cached record is cut off"
+
+
+class Layout(NamedTuple):
+    """One format of records: how wide its counts and indexes are."""
+
+    format: int
+    counts: struct.Struct
+    cell: struct.Struct
+    pattern: struct.Struct
+    no_basis_index: int
+
+
+NARROW: Final = Layout(
+    format=1,
+    counts=struct.Struct("<HHHH"),
+    cell=struct.Struct("<QHHHBx"),
+    pattern=struct.Struct("<QHHxxxx"),
+    no_basis_index=0xFFFF,
+)
+WIDE: Final = Layout(
+    format=2,
+    counts=struct.Struct("<IIII"),
+    cell=struct.Struct("<QIIIBxxx"),
+    pattern=struct.Struct("<QII"),
+    no_basis_index=0xFFFF_FFFF,
+)
+_LAYOUTS: Final = {layout.format: layout for layout in (NARROW, WIDE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +103,7 @@ def encode(
     publication: int,
     made_at: Instant,
 ) -> bytes:
-    """Write a timeline as a record.
-
-    Raises OverloadedError when the person has more distinct future instants than fit.
-    """
+    """Write a timeline as a record, in the narrow format if it fits."""
     trim_before = made_at - TRIM_MARGIN_MICROSECONDS
     kept = sorted(
         (numbers.scope_number(scope), segment)
@@ -97,31 +120,27 @@ def encode(
     used_bases = list(
         dict.fromkeys(segment.basis for _, segment in kept if segment.basis != NO_BASIS)
     )
-    if max(len(instants), len(kept), len(restrictions), len(used_bases)) >= COUNT_MAX:
-        message = f"the customer would have more than {COUNT_MAX} distinct permission intervals"
-        raise OverloadedError(message)
+    counts = (len(instants), len(kept), len(restrictions), len(used_bases))
+    layout = NARROW if max(counts) < NARROW.no_basis_index else WIDE
     index_of_instant = {instant: index for index, instant in enumerate(instants)}
     index_of_basis = {basis: index for index, basis in enumerate(used_bases)}
-    index_of_basis[NO_BASIS] = _NO_BASIS_INDEX
+    index_of_basis[NO_BASIS] = layout.no_basis_index
     bases = [_encode_basis(timeline.bases[basis]) for basis in used_bases]
     return b"".join(
         (
             _HEADER.pack(
-                FORMAT,
+                layout.format,
                 FLAG_KNOWN if timeline.is_known else 0,
                 0,
                 0,
                 0,
                 version,
                 publication,
-                len(instants),
-                len(kept),
-                len(restrictions),
-                len(bases),
             ),
+            layout.counts.pack(*counts),
             struct.pack(f"<{len(instants)}q", *instants),
             *(
-                _CELL.pack(
+                layout.cell.pack(
                     scope_number,
                     index_of_instant[segment.start],
                     index_of_instant[segment.end],
@@ -131,7 +150,7 @@ def encode(
                 for scope_number, segment in kept
             ),
             *(
-                _PATTERN.pack(
+                layout.pattern.pack(
                     numbers.pattern_number(part.selector),
                     index_of_instant[part.start],
                     index_of_instant[part.end],
@@ -156,12 +175,12 @@ def content_of(record: bytes) -> bytes:
 
     Two records with the same content answer every question alike.
     """
-    return record[1:2] + record[_HEADER.size - 8 :]
+    return record[:_FLAGS_END] + record[_HEADER.size :]
 
 
 def decode_header(record: bytes) -> Header:
     """Read the header. Raises ValueError when the bytes are not a record of this format."""
-    if len(record) < _HEADER.size or record[0] != FORMAT:
+    if len(record) < _HEADER.size or record[0] not in _LAYOUTS:
         message = "not a cached record of a known format"
         raise ValueError(message)
     fields = _HEADER.unpack_from(record)
@@ -175,43 +194,39 @@ def decode(record: bytes, numbers: CodeNumbers, scopes: Iterable[Scope] | None =
     does not know, that is when a newer catalog is needed.
     """
     header = decode_header(record)
-    instant_count, cell_count, pattern_count, basis_count = struct.unpack_from(
-        "<HHHH", record, _HEADER.size - 8
+    layout = _LAYOUTS[record[0]]
+    instants_at = _HEADER.size + layout.counts.size
+    if len(record) < instants_at:
+        raise ValueError(_CUT_OFF)
+    instant_count, cell_count, pattern_count, basis_count = layout.counts.unpack_from(
+        record, _HEADER.size
     )
-    cells_at = _HEADER.size + 8 * instant_count
-    patterns_at = cells_at + _CELL.size * cell_count
-    offsets_at = patterns_at + _PATTERN.size * pattern_count
+    cells_at = instants_at + _INSTANT_BYTES * instant_count
+    patterns_at = cells_at + layout.cell.size * cell_count
+    offsets_at = patterns_at + layout.pattern.size * pattern_count
     bases_at = offsets_at + _OFFSET_BYTES * basis_count
     if len(record) < bases_at:
-        message = "a cached record is cut off"
-        raise ValueError(message)
-    instants = struct.unpack_from(f"<{instant_count}q", record, _HEADER.size)
+        raise ValueError(_CUT_OFF)
+    instants = struct.unpack_from(f"<{instant_count}q", record, instants_at)
     wanted = None if scopes is None else {numbers.scope_number(scope) for scope in scopes}
     patterns = (
         None
         if wanted is None
         else frozenset[int]().union(*(patterns_matching(number) for number in wanted))
     )
-    bases = _BasisReader(record, offsets_at, bases_at, basis_count)
+    bases = _BasisReader(record, layout, offsets_at, bases_at, basis_count)
     segments: dict[Scope, list[Segment]] = {}
-    for number, start, end, basis, reason in _CELL.iter_unpack(record[cells_at:patterns_at]):
+    for number, start, end, basis, reason in layout.cell.iter_unpack(record[cells_at:patterns_at]):
         if wanted is None or number in wanted:
             segments.setdefault(numbers.scope(number), []).append(
                 Segment(instants[start], instants[end], _REASONS[reason], bases.number(basis))
             )
-    return Record(
-        header,
-        PermissionTimeline(
-            header.is_known,
-            segments,
-            [
-                RestrictedInterval(numbers.selector(pattern), instants[start], instants[end])
-                for pattern, start, end in _PATTERN.iter_unpack(record[patterns_at:offsets_at])
-                if patterns is None or pattern in patterns
-            ],
-            bases.read,
-        ),
-    )
+    restrictions = [
+        RestrictedInterval(numbers.selector(pattern), instants[start], instants[end])
+        for pattern, start, end in layout.pattern.iter_unpack(record[patterns_at:offsets_at])
+        if patterns is None or pattern in patterns
+    ]
+    return Record(header, PermissionTimeline(header.is_known, segments, restrictions, bases.read))
 
 
 _REASONS: Final = {reason.value: reason for reason in Reason}
@@ -220,11 +235,13 @@ _REASONS: Final = {reason.value: reason for reason in Reason}
 class _BasisReader:
     """Reads only the bases that are met, numbering them anew."""
 
-    def __init__(self, record: bytes, offsets_at: int, bases_at: int, count: int) -> None:
+    def __init__(
+        self, record: bytes, layout: Layout, offsets_at: int, bases_at: int, count: int
+    ) -> None:
         self._record = record
         self._bases_at = bases_at
         self._offsets = struct.unpack_from(f"<{count}I", record, offsets_at)
-        self._numbers: dict[int, int] = {_NO_BASIS_INDEX: NO_BASIS}
+        self._numbers: dict[int, int] = {layout.no_basis_index: NO_BASIS}
         self.read: list[Basis] = []
 
     def number(self, index: int) -> int:

@@ -27,7 +27,7 @@ from decision.event_rules import check_event
 from decision.events import Merge, NewEvent, Split, TimelineEvent, Void
 from decision.instants import Instant
 from store import identity, ledger, states
-from store.database import run_transaction
+from store.database import RetryTransactionError, run_transaction
 from store.ledger import StoredEvent
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import used_code
@@ -40,7 +40,7 @@ from store.subjects import (
     lock_persons,
     persons_of_roots,
 )
-from store.writing import Entry, begin_recording, finish, positions_of
+from store.writing import Entry, begin_recording, finish, positions_of, read_epoch
 
 EVENTS_PER_RECORD_MAX: Final = 20_000
 """Events that one call of `Recorder.record` takes at the most."""
@@ -50,13 +50,14 @@ EVENTS_PER_RECORD_MAX: Final = 20_000
 class Recorded:
     """An event that stands in the ledger, now or since an earlier time.
 
-    `positions` gives the seq of each shard at which the cache shows it. `events` is the timeline of
-    the person it belongs to, as it stands with the event.
+    `positions` gives the seq of each shard, in this `epoch`, at which the cache shows it. `events`
+    is the timeline of the person it belongs to, as it stands with the event.
     """
 
     event: NewEvent
     recorded_at: Instant
     is_repeated: bool
+    epoch: int
     positions: Mapping[int, int]
     published: PublishedCatalog
     events: Sequence[TimelineEvent]
@@ -129,11 +130,18 @@ class Recorder:
             found = ledger.find_events(connection, [event.event_id]).get(event.event_id)
             if found is not None:
                 return _repeated(connection, event, found, published)
-            written = identity.record(connection, self._catalogs, published, event)
+            try:
+                written = identity.record(connection, self._catalogs, published, event)
+            except PreconditionError:
+                # What is in the way may be this very event, sent twice at once.
+                if ledger.find_events(connection, [event.event_id]):
+                    raise RetryTransactionError from None
+                raise
             return Recorded(
                 event,
                 written.recorded_at[0],
                 is_repeated=False,
+                epoch=read_epoch(connection),
                 positions=written.positions,
                 published=published,
                 events=(),
@@ -251,6 +259,7 @@ class _Run:
         ]
         rewrites = self._fold(persons, entries)
         written = finish(connection, self._catalogs, published, entries, rewrites)
+        epoch = read_epoch(connection)
         events_of_subject = {
             subject: rewrite.folded.events for rewrite in rewrites for subject in rewrite.previous
         }
@@ -264,6 +273,7 @@ class _Run:
                 entry.event,
                 recorded_at,
                 is_repeated=False,
+                epoch=epoch,
                 positions={
                     number: written.positions[number] for number in shards_of_subject[entry.subject]
                 },
@@ -331,6 +341,7 @@ def _repeated(
         event,
         stored.recorded_at,
         is_repeated=True,
+        epoch=read_epoch(connection),
         positions=positions_of(connection, {member.shard for member in members}),
         published=published,
         events=ledger.joined(ledger.load_timelines(connection, subjects), subjects),

@@ -97,7 +97,7 @@ event_void = Table(
     Column("voided_event_id", ordered_text, primary_key=True),
     Column("event_id", ordered_text, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
-    comment="which events are void, and since when",
+    comment="which events are void, and since when; follows from void events",
 )
 
 merge_link = Table(
@@ -111,7 +111,7 @@ merge_link = Table(
     Column("undone_at", BigInteger, comment="known time of the split"),
     Index("merge_link_by_from", "from_subject"),
     Index("merge_link_by_into", "into_subject"),
-    comment="who was one person with whom, and as known when",
+    comment="who was one person with whom, as known when; follows from merge and split events",
 )
 
 publication = Table(
@@ -240,5 +240,6 @@ installation = Table(
     metadata,
     Column("is_only_row", Boolean, primary_key=True),
     Column("epoch", Integer, nullable=False, comment="life of the ledger; raised on restore"),
+    Column("import_key", LargeBinary, nullable=False, comment="secret; for deriving event ids"),
     comment="what there is one of",
 )

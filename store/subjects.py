@@ -1,7 +1,7 @@
 """Subjects: the surrogates of customer ids, who is one person with whom, and their locks.
 
 What lives here: finding, making and locking subjects, as now. How merges were known in the past is
-in `history`. A person is a root subject with all subjects whose chain of merges ends in it.
+in `knowledge`. A person is a root subject with all subjects whose chain of merges ends in it.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

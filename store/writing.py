@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, func, select, text
 
 from decision.events import NewEvent
 from decision.instants import Instant
 from store import ledger
-from store.database import CATALOG_LOCK, draw_recorded_instants, reading, wall_clock
+from store.database import CATALOG_LOCK, draw_recorded_instants, wall_clock
 from store.outbox import append_notices
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import installation, shard
@@ -21,11 +21,15 @@ from store.subjects import lock_shards, move_shards
 
 
 class Entry(NamedTuple):
-    """An event that is about to be appended, with the subject under which it is recorded."""
+    """An event that is about to be appended, with the subject under which it is recorded.
+
+    `facts` are added to its body: what the ledger knows of it and its sender could not say.
+    """
 
     event: NewEvent
     subject: int
     shard: int
+    facts: Mapping[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def finish(
     ledger.append(
         connection,
         (
-            ledger.Appended(*entry, instant)
+            ledger.Appended(entry.event, entry.subject, entry.shard, instant, entry.facts)
             for entry, instant in zip(entries, recorded_at, strict=True)
         ),
         positions,
@@ -70,11 +74,10 @@ def finish(
     return Written(recorded_at, {number: position.seq for number, position in positions.items()})
 
 
-def read_epoch(engine: Engine) -> int:
-    """Give the life of the ledger that tokens name. Raises UnavailableError."""
-    with reading(engine) as connection:
-        epoch: int = connection.scalars(select(installation.c.epoch)).one()
-        return epoch
+def read_epoch(connection: Connection) -> int:
+    """Give the life of the ledger that tokens name."""
+    epoch: int = connection.scalars(select(installation.c.epoch)).one()
+    return epoch
 
 
 def positions_of(connection: Connection, numbers: set[int]) -> dict[int, int]:

@@ -104,9 +104,17 @@ def running_maywe(
     redis_namespace: str,
     roles: frozenset[Role] = ALL_ROLES,
     listen: str = "127.0.0.1:0",
+    *,
+    is_port_shared: bool = False,
 ) -> Iterator[RunningMaywe]:
     """Serve a migrated database and a namespace of Redis, and give a client."""
-    settings = settings_for(database_url, redis_url, redis_namespace, listen=listen)
+    settings = settings_for(
+        database_url,
+        redis_url,
+        redis_namespace,
+        listen=listen,
+        is_port_shared=str(is_port_shared).lower(),
+    )
     with (
         open_application(settings, roles) as application,
         running_server(application, settings.listen) as server,

@@ -59,7 +59,7 @@ def show_grants(output: Output, grants: Iterable[Grant], zone: str) -> None:
             "by",
             "obtained",
             "ends",
-            "ended by",
+            "ends by",
             "scopes",
             "product",
             "source",

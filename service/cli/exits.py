@@ -5,6 +5,8 @@ them. A status of 1 says "no" after consideration, so nothing else may end with 
 error, nor an interruption, nor a defect.
 """
 
+import os
+import sys
 import traceback
 from enum import IntEnum
 from typing import Any, Final, TypeVar
@@ -88,6 +90,11 @@ class Command(click.Command):
             raise trouble(str(error), _STATUS_OF[error.outcome]) from error
         except ImportFailedError as error:
             raise trouble(str(error), Exit.USAGE) from error
+        except BrokenPipeError:
+            # Whoever read our output, `head` for one, has seen enough. That is no answer, so it
+            # may not end as one; and the interpreter must find nothing left to flush.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(Exit.INTERRUPTED)
         except OSError as error:
             raise trouble(_file_problem(error), Exit.USAGE) from error
         except Exception:  # noqa: BLE001 - the interpreter's own status for it would mean "denied"

@@ -32,7 +32,8 @@ def import_file(client: Client, output: Output, path: Path, mapping_path: Path) 
     """Import FILE, CSV or JSON Lines: every line is recorded, or rejected with its reason.
 
     Rejected lines are written to FILE.rejected.csv. After an interruption the same command goes
-    on; nothing is doubled. Exit status: 0 every line is accounted for, rejected ones included.
+    on; nothing is doubled. Exit status: 0 every line is accounted for, rejected ones included;
+    1 when every one was rejected.
     """
     with answers_from(client.writer_address):
         zone = company_zone(client.catalog)
@@ -51,3 +52,5 @@ def import_file(client: Client, output: Output, path: Path, mapping_path: Path) 
         show_outcome(output, outcome)
     if not outcome.adds_up:
         raise trouble("the counts do not add up: please report this", Exit.DEFECT)
+    if outcome.rejected and not outcome.accepted + outcome.repeated:
+        raise trouble("not one line could be imported: is this the mapping of the file?", Exit.NO)

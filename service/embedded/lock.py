@@ -57,7 +57,8 @@ def _acquire(descriptor: int, path: Path) -> None:
         if _is_alive(owner):
             raise DataDirectoryInUseError(
                 f"the data directory {path.parent} is in use by process {owner}: "
-                "stop that one first, or choose another data directory"
+                "use its servers by --postgres-url and --redis-url, which it logged when it "
+                "started, or stop it, or choose another data directory"
             )
         if time.monotonic() >= deadline:
             raise DataDirectoryInUseError(

@@ -7,6 +7,7 @@ writer like anybody else's.
 
 from service.importing.errors import (
     ColumnsMissingError,
+    EventIdKeyMissingError,
     FileUnreadableError,
     ImportFailedError,
     MappingInvalidError,
@@ -29,6 +30,7 @@ from service.importing.rows import (
 __all__ = [
     "START",
     "ColumnsMissingError",
+    "EventIdKeyMissingError",
     "EventRow",
     "FileMapping",
     "FileUnreadableError",

@@ -4,7 +4,7 @@ What lives here: look-up by the mapping, reading of instants, numbers and yes-or
 the derived event id. Whether codes exist and what an event means is the writer's to say.
 """
 
-import hashlib
+import hmac
 import json
 import re
 from collections.abc import Callable
@@ -23,6 +23,7 @@ from decision.instants import (
     parse_instant,
     parse_instant_or_date,
 )
+from service.importing.errors import EventIdKeyMissingError
 from service.importing.forms import (
     EVENT_FORMS,
     OPEN_END_FIELDS,
@@ -42,6 +43,9 @@ INSTANT_CACHE_ENTRIES: Final = 16_384
 INTEGER_MAX: Final = 2**31 - 1
 DERIVED_ID_PREFIX: Final = "row-"
 DERIVED_ID_HEX_DIGITS: Final = 40
+
+EVENT_ID_KEY_BYTES: Final = 32
+"""Length of the installation's secret, as the contract has it."""
 
 _INTEGER: Final = re.compile(r"\d{1,10}", re.ASCII)
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -65,7 +69,17 @@ class RecordFaultError(Exception):
 class EventBuilder:
     """Makes events of the records of one file. Dates without an offset are of `zone`."""
 
-    def __init__(self, mapping: FileMapping, zone: ZoneInfo) -> None:
+    def __init__(self, mapping: FileMapping, zone: ZoneInfo, event_id_key: bytes | None) -> None:
+        """Take the key that event ids are derived with, if the mapping derives them.
+
+        Raises EventIdKeyMissingError.
+        """
+        self._event_id_key = event_id_key or b""
+        if mapping.event_id is None and len(self._event_id_key) != EVENT_ID_KEY_BYTES:
+            raise EventIdKeyMissingError(
+                "the mapping derives event ids, which takes the installation's key of "
+                f"{EVENT_ID_KEY_BYTES} bytes; the writer gives it as an import begins"
+            )
         self._mapping = mapping
         self._zone = mapping.zone or zone
         self._read_instant = lru_cache(maxsize=INSTANT_CACHE_ENTRIES)(self._parse_instant)
@@ -96,7 +110,7 @@ class EventBuilder:
     def _event_id(self, event: NeutralEvent, lookup: Lookup) -> str:
         source = self._mapping.event_id
         if source is None:
-            return derived_event_id(event)
+            return derived_event_id(event, self._event_id_key)
         text = _text("event_id", source, lookup)
         if not text:
             raise RecordFaultError(f"{_named('event_id', source)} is empty")
@@ -145,15 +159,16 @@ class EventBuilder:
         raise ValueError(text)
 
 
-def derived_event_id(event: NeutralEvent) -> str:
-    """Give the id of an event that has none: a hash of its content.
+def derived_event_id(event: NeutralEvent, key: bytes) -> str:
+    """Give the id of an event that has none: an HMAC-SHA-256 of its content.
 
-    The same content has the same id in every file and on every run, so that importing twice, or
-    going on after an interruption, doubles nothing, and an exact duplicate of a row is a repeat.
+    Under one key the same content has the same id in every file and on every run, so that importing
+    twice, or going on after an interruption, doubles nothing, and an exact duplicate of a row is a
+    repeat. Event ids outlast an erasure: without the key, trying out customer ids finds nobody.
     """
     content = {name: value for name, value in event.items() if name != "event_id"}
     text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = hmac.digest(key, text.encode(), "sha256").hex()
     return DERIVED_ID_PREFIX + digest[:DERIVED_ID_HEX_DIGITS]
 
 

@@ -28,6 +28,10 @@ class FileUnreadableError(ImportFailedError):
         super().__init__(f"{path}: {problem}")
 
 
+class EventIdKeyMissingError(ImportFailedError):
+    """The mapping derives event ids, and there is no key to derive them with."""
+
+
 class ColumnsMissingError(ImportFailedError):
     """The header lacks columns that the mapping names, or has one of them twice."""
 

@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn
 from zoneinfo import ZoneInfo
 
-from service.importing.conversion import EventBuilder, Lookup, RecordFaultError
+from service.importing.conversion import (
+    EVENT_ID_KEY_BYTES,
+    EventBuilder,
+    Lookup,
+    RecordFaultError,
+)
 from service.importing.errors import ColumnsMissingError, FileUnreadableError
 from service.importing.mapping import FileFormat, FileMapping
 from service.importing.records import CsvRecords, LineReader, Record, line_records
@@ -24,7 +29,12 @@ _UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read(
-    path: Path, mapping: FileMapping, zone: ZoneInfo, start_position: Position = START
+    path: Path,
+    mapping: FileMapping,
+    zone: ZoneInfo,
+    start_position: Position = START,
+    *,
+    event_id_key: bytes | None = None,
 ) -> Iterator[Row]:
     """Read a file from a position on.
 
@@ -32,16 +42,22 @@ def read(
     another (`semantics.md`, Time). The rows come in the order of the file, and their line counts
     add up to its lines; `next_position` of a row is where to go on after it.
 
+    `event_id_key` is needed where the mapping derives event ids: 32 secret bytes of the
+    installation, which the writer gives at the start of the import stream
+    (`ImportResume.event_id_key`).
+
     Raises, before the first row: FileUnreadableError when the file can not be opened, is not in
     the mapping's encoding as a whole, has no header, or is shorter than the start position;
-    ColumnsMissingError when its header lacks columns.
+    ColumnsMissingError when its header lacks columns; EventIdKeyMissingError when the mapping
+    derives event ids and the key is missing or of another length.
     """
     try:
         stream = path.open("rb")
     except OSError as error:
         raise FileUnreadableError(path, error.strerror or "can not be opened") from error
     try:
-        rows = _rows_of(path, stream, mapping, zone, start_position)
+        builder = EventBuilder(mapping, zone, event_id_key)
+        rows = _rows_of(path, stream, mapping, builder, start_position)
     except BaseException:
         stream.close()
         raise
@@ -55,7 +71,9 @@ def position_of_line(path: Path, mapping: FileMapping, line_number: int) -> Posi
     resumes; the line may lie within a record that spans several. Raises as `read` does.
     """
     position = START
-    for row in read(path, mapping, ZoneInfo("UTC")):
+    # Nobody sees the events, so neither the zone nor the key matters.
+    any_key = bytes(EVENT_ID_KEY_BYTES)
+    for row in read(path, mapping, ZoneInfo("UTC"), event_id_key=any_key):
         if row.line_number >= line_number:
             break
         position = row.next_position
@@ -83,10 +101,9 @@ def _closing(stream: BinaryIO, path: Path, rows: Iterator[Row]) -> Iterator[Row]
 
 
 def _rows_of(
-    path: Path, stream: BinaryIO, mapping: FileMapping, zone: ZoneInfo, start: Position
+    path: Path, stream: BinaryIO, mapping: FileMapping, builder: EventBuilder, start: Position
 ) -> Iterator[Row]:
     _check_start(path, stream, mapping, start)
-    builder = EventBuilder(mapping, zone)
     if mapping.format is FileFormat.JSONL:
         stream.seek(start.byte_offset)
         lines = LineReader(stream, mapping.encoding, start)

@@ -6,17 +6,23 @@ with it after an interruption.
 
 import csv
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TextIO
 
 from service.importing.errors import FileUnreadableError
+from service.importing.records import LINE_BYTES_MAX, RECORD_LINES_MAX
 from service.importing.rows import START, Position, Reject
 
 REJECTS_SUFFIX: Final = ".rejected.csv"
 PARTIAL_SUFFIX: Final = ".partial"
 BEGUN_SUFFIX: Final = ".begun"
 COLUMNS: Final = ("line_number", "reason", "original_text")
+
+TEXT_CHARACTERS_MAX: Final = 4 * LINE_BYTES_MAX * RECORD_LINES_MAX
+"""The longest original text: of one record, every byte of it shown as an escape."""
 
 # Spreadsheets take a CSV file for UTF-8 only when it begins with the byte-order mark.
 _ENCODING: Final = "utf-8-sig"
@@ -96,11 +102,39 @@ class RejectWriter:
         if start_position == START or not self._partial.exists():
             return []
         with self._partial.open(encoding=_ENCODING, errors="replace", newline="") as stream:
-            rows = csv.reader(stream)
-            next(rows, None)
-            # The last row may be torn; the line that it is about is read again in any case.
-            return [
-                row
-                for row in rows
-                if len(row) == len(COLUMNS) and int(row[0]) < start_position.line_number
-            ]
+            try:
+                rows = _whole_rows(stream)[1:]
+                return [row for row in rows if int(row[0]) < start_position.line_number]
+            except (csv.Error, ValueError) as error:
+                problem = "is damaged: remove it and import again"
+                raise FileUnreadableError(self._partial, problem) from error
+
+
+def _whole_rows(stream: TextIO) -> list[list[str]]:
+    """Give the rows of a partial file but a last one that a crash cut short.
+
+    What stands behind the last checkpoint may end anywhere. A row without its end would pass for a
+    whole one, though its line may be settled already and never be rejected again.
+    """
+    # Only the last line can be without a line break, and then it is cut.
+    lines = (line for line in stream if line.endswith(("\r", "\n")))
+    rows: list[list[str]] = []
+    with _long_fields_allowed():
+        try:
+            for row in csv.reader(lines, strict=True):
+                rows.append(row)  # noqa: PERF402 - the rows before a fault are needed
+        except csv.Error:
+            # The file may end within quotes, but nothing comes after them.
+            if next(lines, None) is not None:
+                raise
+    return rows
+
+
+@contextmanager
+def _long_fields_allowed() -> Iterator[None]:
+    # The limit is the process's own and can be given in no other way.
+    limit = csv.field_size_limit(TEXT_CHARACTERS_MAX)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)

@@ -176,7 +176,13 @@ class _Run:
         if self._settled.settled_before is None:
             self._settled.settled_before = _total(resume.counts)
         rows = with_messages(
-            read(self._task.path, self._task.mapping, self._task.zone, self._settled.position)
+            read(
+                self._task.path,
+                self._task.mapping,
+                self._task.zone,
+                self._settled.position,
+                event_id_key=resume.event_id_key,
+            )
         )
         kept_until = Position(0, max(resume.next_position, START.line_number))
         with RejectWriter(self._task.path, kept_until) as rejects:

@@ -10,7 +10,6 @@ from decision.instants import Instant
 from service.composition import Application
 from service.conversion.writing import acknowledgement_message
 from store.token import Token
-from store.writing import read_epoch
 
 APPLIED_WAIT_SECONDS_MAX: Final = 0.2
 """How long an answer is held back so that the cache shows the write. Nothing is promised by it."""
@@ -37,9 +36,10 @@ class Acknowledger:
         recorded_at: Instant,
         *,
         is_repeated: bool,
+        epoch: int,
         positions: Mapping[int, int],
         publication: int = 0,
     ) -> common_pb2.Acknowledgement:
         """Say that a write is durable, with the token of its positions or publication."""
-        token = Token(read_epoch(self._application.engine), positions, publication)
+        token = Token(epoch, positions, publication)
         return acknowledgement_message(token.encode(), recorded_at, is_repeated=is_repeated)

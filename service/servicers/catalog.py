@@ -133,6 +133,8 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
                 self._application.catalogs,
                 read_content(request),
                 sample_size,
+                # It may take minutes, for which neither a shutdown nor an absent caller waits.
+                lambda: self._application.stopping.is_set() or not context.is_active(),
             )
         )
 
@@ -162,6 +164,7 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
             acknowledgement=self._acknowledger.acknowledge(
                 recorded.recorded_at,
                 is_repeated=recorded.is_repeated,
+                epoch=recorded.epoch,
                 # The publication itself is what the token stands for.
                 positions={},
                 publication=recorded.number,

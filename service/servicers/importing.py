@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from google.rpc import code_pb2
 from maywe.v1 import common_pb2, writer_pb2
 
 from decision.catalog import Catalog
@@ -34,7 +35,9 @@ def import_events(
     with claimed_import(application.engine, import_id) as progress:
         yield writer_pb2.ImportEventsResponse(
             resume=writer_pb2.ImportResume(
-                next_position=progress.next_position, counts=_counts_message(progress.counts)
+                next_position=progress.next_position,
+                counts=_counts_message(progress.counts),
+                event_id_key=progress.event_id_key,
             )
         )
         last_position = 0
@@ -169,7 +172,7 @@ def _rejection_message(position: int, error: MayweError) -> writer_pb2.ImportRej
     problem = problem_of(error)
     return writer_pb2.ImportRejection(
         position=position,
-        code=problem.code,
+        code=code_pb2.Code.Name(problem.code),
         reason=reason_number(error.code),
         field=problem.field,
         message=problem.message,

@@ -156,7 +156,10 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
 
     def _acknowledge(self, recorded: Recorded) -> common_pb2.Acknowledgement:
         return self._acknowledger.acknowledge(
-            recorded.recorded_at, is_repeated=recorded.is_repeated, positions=recorded.positions
+            recorded.recorded_at,
+            is_repeated=recorded.is_repeated,
+            epoch=recorded.epoch,
+            positions=recorded.positions,
         )
 
     def _just_record(

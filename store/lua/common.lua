@@ -2,7 +2,7 @@
 -- customers of that shard, so a call stays in one slot. The text of a meta is that of store/meta.py
 -- and the header of a record that of store/record.py.
 
-local RECORD_FORMAT = 1
+local RECORD_FORMATS = {[1] = true, [2] = true}
 local HEADER_BYTES = 24
 
 local function read_meta()
@@ -38,7 +38,7 @@ end
 -- What puts one record before another: epoch, incarnation, version, publication. The publication
 -- counts last: it says under which catalog the same version is known to be right.
 local function order_of(record)
-  if #record < HEADER_BYTES or string.byte(record, 1) ~= RECORD_FORMAT then
+  if #record < HEADER_BYTES or not RECORD_FORMATS[string.byte(record, 1)] then
     return nil
   end
   local epoch, incarnation, version, publication = struct.unpack('<I4I4I8I4', record, 5)

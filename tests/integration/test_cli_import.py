@@ -203,6 +203,35 @@ def test_rejects_that_were_lost_are_told_again(bank: RunningMaywe, tmp_path: Pat
     assert len(recorded_event_ids(bank)) == 19
 
 
+@pytest.mark.usefixtures("small_chunks")
+def test_a_reject_that_a_crash_cut_short_is_told_again(bank: RunningMaywe, tmp_path: Path) -> None:
+    """Its line is settled, so the file is sent once more rather than half a line be shown."""
+    lines = [line(number, "loyalty" if number == 2 else "marketing") for number in range(1, 21)]
+    task = task_of(tmp_path, lines)
+    with pytest.raises(KeyboardInterrupt):
+        send(bank, task, Onlooker(interrupt_after_lines=8))
+    [partial] = tmp_path.glob("*.partial")
+    partial.write_bytes(partial.read_bytes()[:-5])
+    onlooker = Onlooker()
+    outcome = send(bank, task, onlooker)
+    assert onlooker.passes == 2
+    assert outcome.adds_up
+    assert lines[1] in rejects_path(task.path).read_text(encoding="utf-8-sig")
+
+
+def test_derived_ids_double_nothing(bank: RunningMaywe, tmp_path: Path) -> None:
+    """The rows of one file in another, imported into the same installation, are repeats."""
+    path, mapping_path = files(tmp_path, [line(1), line(2)])
+    mapping_path.write_text(MAPPING.replace("{column: id}", "derive"), encoding="utf-8")
+    first = send(bank, import_task(path, mapping_path, catalog_zone()), Onlooker())
+    assert (first.accepted, first.repeated) == (2, 0)
+    more = [line(3), line(2), "", line(1)]
+    path.write_text("\n".join([HEADER, *more]) + "\n", encoding="utf-8")
+    second = send(bank, import_task(path, mapping_path, catalog_zone()), Onlooker())
+    assert (second.accepted, second.repeated, second.rejected) == (1, 2, 0)
+    assert len(recorded_event_ids(bank)) == 3
+
+
 def test_lines_rejected_for_a_code_get_in_once_the_catalog_knows_it(
     bank: RunningMaywe, tmp_path: Path
 ) -> None:
@@ -273,14 +302,16 @@ def test_a_server_that_stays_away_ends_the_import(bank: RunningMaywe, tmp_path: 
 def test_without_a_catalog_the_mapping_must_name_a_zone(
     maywe: RunningMaywe, tmp_path: Path
 ) -> None:
-    """Dates are not read in a guessed zone; with one the import goes through."""
+    """Dates are not read in a guessed zone; with one the writer is asked, and knows no code."""
     path, mapping_path = files(tmp_path, [line(1)])
     arguments = ("import", str(path), "--mapping", str(mapping_path))
     finished = run(*arguments, address=maywe.address)
     assert finished.status == 64
     assert "zone" in one_line(finished)
     mapping_path.write_text(MAPPING + "zone: UTC\n", encoding="utf-8")
-    assert run(*arguments, address=maywe.address).status == 0
+    finished = run(*arguments, address=maywe.address)
+    assert finished.status == 1
+    assert "not one line could be imported" in finished.err
 
 
 def test_a_file_that_is_wrong_as_a_whole_is_told_in_one_line(

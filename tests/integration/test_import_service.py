@@ -80,6 +80,12 @@ def test_an_import_answers_resume_progress_and_summary(maywe: RunningMaywe) -> N
     assert (summary.summary.through_position, counts(summary.summary.counts)) == (200, (102, 0, 0))
 
 
+def test_every_import_is_given_the_key_of_its_installation(maywe: RunningMaywe) -> None:
+    """32 bytes, the same whichever import it is and when it goes on."""
+    keys = {run_import(maywe, start(import_id))[0].resume.event_id_key for import_id in "aba"}
+    assert [len(key) for key in keys] == [32]
+
+
 def test_an_import_of_nothing_is_settled_through_nothing(maywe: RunningMaywe) -> None:
     """Its summary says 0."""
     _, summary = run_import(maywe, start())

@@ -115,6 +115,17 @@ def test_a_consent_that_begins_is_told(ledger: Ledger) -> None:
     assert len(told_by_time(ledger)) == 4
 
 
+def test_a_change_that_comes_again_is_told_from_another_by_its_instant(ledger: Ledger) -> None:
+    """A term that began and ended untold has two changes of each scope under one number."""
+    start = wall_clock() + DAY
+    ledger.record("ann", Consent(start, "calls", "granted", expires_at=start + DAY))
+    work_at(ledger, start + DAY)
+    told = told_by_time(ledger)
+    assert len({(one.shard, one.seq, one.customer_id, one.change.scope) for one in told}) == 2
+    keys = {(one.shard, one.seq, one.customer_id, one.change.scope, one.change.at) for one in told}
+    assert len(keys) == len(told) == 4
+
+
 def test_every_id_of_a_merged_person_is_told(ledger: Ledger) -> None:
     """A lapse is told once for each customer id that answers for the person."""
     end = wall_clock() + DAY

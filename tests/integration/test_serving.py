@@ -167,12 +167,27 @@ def test_reflection_and_health_name_every_service(maywe: RunningMaywe) -> None:
             assert status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_two_servers_may_listen_on_one_port(
-    maywe: RunningMaywe, database_url: str, redis_url: str, redis_namespace: str
+def test_servers_that_share_a_port_may_listen_on_it(
+    database_url: str, redis_url: str, redis_namespace: str
 ) -> None:
     """One process per core on one port."""
-    with running_maywe(database_url, redis_url, redis_namespace, listen=maywe.address) as second:
-        assert second.address == maywe.address
+    stores = (database_url, redis_url, redis_namespace)
+    with (
+        running_maywe(*stores, is_port_shared=True) as first,
+        running_maywe(*stores, is_port_shared=True, listen=first.address) as second,
+    ):
+        assert second.address == first.address
+
+
+def test_a_port_that_is_not_shared_is_refused_to_a_second_server(
+    maywe: RunningMaywe, database_url: str, redis_url: str, redis_namespace: str
+) -> None:
+    """Else callers would reach now one ledger and now another without knowing."""
+    with (
+        pytest.raises(ListenError, match="port free"),
+        running_maywe(database_url, redis_url, redis_namespace, listen=maywe.address),
+    ):
+        pass
 
 
 def test_an_address_that_is_not_ours_is_refused(maywe: RunningMaywe) -> None:
@@ -243,7 +258,7 @@ def test_without_postgresql_a_write_is_unavailable_and_later_goes_on(
             grpc.StatusCode.UNAVAILABLE,
             "STORE_UNAVAILABLE",
         )
-        assert failed.has_retry_info
+        assert (failed.metadata, failed.has_retry_info) == ({}, True)
         connection.execute(text(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true'))
     server.dispose()
     response = maywe.client.writer.RecordPurchase(purchase(event_id="e1"))

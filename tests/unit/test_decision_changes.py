@@ -125,6 +125,29 @@ def test_next_change() -> None:
     assert instants == [FEBRUARY, MARCH, MARCH + 1, FOREVER]
 
 
+def test_time_changes_a_scope_once_at_an_instant() -> None:
+    """Where one term or restriction ends as the next begins, nothing changes or one thing does."""
+    known = timeline(
+        [
+            consent(at=JANUARY, expires_at=FEBRUARY),
+            consent("e2", at=FEBRUARY, expires_at=MAY),
+            restriction("e3", MARCH - 1, MARCH),
+            restriction("e4", MARCH, APRIL),
+            consent("e5", at=MAY, expires_at=MAY + 1),
+        ]
+    )
+    told = [
+        (change.at, change.direction)
+        for change in lapses_and_beginnings(known, catalog(), JANUARY - 1, FOREVER)
+    ]
+    assert told == [
+        (JANUARY, Direction.WIDENED),
+        (MARCH - 1, Direction.NARROWED),
+        (APRIL, Direction.WIDENED),
+        (MAY + 1, Direction.NARROWED),
+    ]
+
+
 def test_lapses_and_beginnings_are_told_in_order_of_time() -> None:
     """The first instant is left out and the last is in, so that pieces of time join."""
     events = [

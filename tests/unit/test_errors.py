@@ -1,6 +1,9 @@
 """Errors on the wire: statuses that fit into a trailer and say no more than they should."""
 
+import re
+
 import pytest
+from generate import PROTOS
 from google.rpc import code_pb2, error_details_pb2
 from maywe.v1 import errors_pb2
 
@@ -29,6 +32,16 @@ from service.errors import (
 def test_every_code_is_a_reason_of_the_contract(code: ErrorCode) -> None:
     """By its name."""
     assert errors_pb2.ErrorReason.Name(reason_number(code)) == f"ERROR_REASON_{code.name}"
+
+
+def test_every_reason_that_the_contract_speaks_of_exists() -> None:
+    """Comments of the .proto files cite no reason that is none."""
+    cited = {
+        name
+        for path in (PROTOS / "maywe" / "v1").glob("*.proto")
+        for name in re.findall(r"\bERROR_REASON_[A-Z_]+", path.read_text(encoding="utf-8"))
+    }
+    assert cited == set(errors_pb2.ErrorReason.keys())
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ from service.importing import EventRow, NeutralEvent, load_mapping, read
 from service.starter import STARTER_CATALOG_PATH
 
 NOW = parse_instant("2026-07-15T09:00:00Z")
+EVENT_ID_KEY = bytes(32)
 TWO_MONTHS_AGO = parse_instant("2026-05-15T09:00:00Z")
 ADVERTISING_SMS = contact("advertising", "sms")
 ADVERTISING_PHONE = contact("advertising", "phone")
@@ -102,7 +103,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> list[NewEvent]:
             (history.products.path, PRODUCTS_MAPPING_PATH),
             (history.consents.path, CONSENTS_MAPPING_PATH),
         )
-        for row in read(path, load_mapping(mapping_path), COMPANY_ZONE)
+        for row in read(path, load_mapping(mapping_path), COMPANY_ZONE, event_id_key=EVENT_ID_KEY)
         if isinstance(row, EventRow)
     ]
 

@@ -15,6 +15,7 @@ from service.demo.history import (
 from service.importing import EventRow, Tally, load_mapping, read
 
 NOW = parse_instant("2026-07-15T09:00:00Z")
+EVENT_ID_KEY = bytes(32)
 CUSTOMER_COUNT = 400
 PRODUCT_COUNT = 1_200
 
@@ -60,7 +61,7 @@ def test_the_counts_foretold_are_the_counts_read(history: History) -> None:
     ):
         tally = Tally()
         event_ids: list[str] = []
-        for row in read(path, load_mapping(mapping_path), COMPANY_ZONE):
+        for row in read(path, load_mapping(mapping_path), COMPANY_ZONE, event_id_key=EVENT_ID_KEY):
             tally.add(row)
             if isinstance(row, EventRow):
                 event_ids.append(row.event["event_id"])
@@ -76,7 +77,7 @@ def test_no_event_is_dated_after_now(history: History) -> None:
         (history.products.path, PRODUCTS_MAPPING_PATH),
         (history.consents.path, CONSENTS_MAPPING_PATH),
     ):
-        for row in read(path, load_mapping(mapping_path), COMPANY_ZONE):
+        for row in read(path, load_mapping(mapping_path), COMPANY_ZONE, event_id_key=EVENT_ID_KEY):
             if isinstance(row, EventRow):
                 ends = ("until", "expires_at")
                 instants = [

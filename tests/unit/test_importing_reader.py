@@ -12,6 +12,7 @@ from decision.instants import parse_instant
 from service.importing import (
     START,
     ColumnsMissingError,
+    EventIdKeyMissingError,
     EventRow,
     FileUnreadableError,
     Position,
@@ -25,6 +26,7 @@ from service.importing import (
 )
 from service.importing.records import LINE_BYTES_MAX, RECORD_LINES_MAX
 
+EVENT_ID_KEY = bytes(range(32))
 MOSCOW = ZoneInfo("Europe/Moscow")
 HEADER = "op;client;date;series\n"
 MAPPING: dict[str, Any] = {
@@ -45,7 +47,8 @@ def rows_of(
 ) -> list[Row]:
     """Write the content and read it with the mapping above, changed as given."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return list(read(path, parse_mapping(MAPPING | mapping), MOSCOW, start))
+    parsed = parse_mapping(MAPPING | mapping)
+    return list(read(path, parsed, MOSCOW, start, event_id_key=EVENT_ID_KEY))
 
 
 def events_of(rows: list[Row]) -> list[dict[str, Any]]:
@@ -217,7 +220,7 @@ def test_a_file_that_is_no_such_file_is_one_error(tmp_path: Path, content: bytes
 def test_a_missing_file_is_one_error(tmp_path: Path) -> None:
     """A file that is not there is named."""
     with pytest.raises(FileUnreadableError, match="nothing"):
-        read(tmp_path / "nothing", parse_mapping(MAPPING), MOSCOW)
+        read(tmp_path / "nothing", parse_mapping(MAPPING), MOSCOW, event_id_key=EVENT_ID_KEY)
 
 
 def test_a_filled_column_that_the_kind_can_not_take_is_rejected(tmp_path: Path) -> None:
@@ -239,6 +242,28 @@ def test_equal_rows_have_equal_ids_however_they_are_written(tmp_path: Path) -> N
     ids = [event["event_id"] for event in events_of(rows_of(tmp_path / "f", HEADER + lines))]
     assert ids[0] == ids[1]
     assert ids[0] != ids[2]
+
+
+def test_derived_ids_are_of_one_installation(tmp_path: Path) -> None:
+    """Under another installation's key the same row has another id."""
+    path = tmp_path / "f"
+    [event] = events_of(rows_of(path, HEADER + "buy;c1;01.02.2024;s\n"))
+    other_key = bytes(len(EVENT_ID_KEY))
+    [other] = events_of(list(read(path, parse_mapping(MAPPING), MOSCOW, event_id_key=other_key)))
+    assert event.pop("event_id") != other.pop("event_id")
+    assert event == other
+
+
+@pytest.mark.parametrize("key", [None, b"", EVENT_ID_KEY[1:]])
+def test_ids_are_not_derived_without_the_whole_key(tmp_path: Path, key: bytes | None) -> None:
+    """Deriving ids that could be found by trying out is refused; ids of a column need no key."""
+    path = tmp_path / "f"
+    path.write_text(HEADER + "buy;c1;01.02.2024;s\n", encoding="utf-8")
+    with pytest.raises(EventIdKeyMissingError, match="32 bytes"):
+        read(path, parse_mapping(MAPPING), MOSCOW, event_id_key=key)
+    mapping = parse_mapping(MAPPING | {"event_id": {"column": "series"}})
+    [event] = events_of(list(read(path, mapping, MOSCOW, event_id_key=key)))
+    assert event["event_id"] == "s"
 
 
 JSON_MAPPING: dict[str, Any] = {

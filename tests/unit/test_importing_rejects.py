@@ -4,6 +4,8 @@ import csv
 from pathlib import Path
 
 from service.importing import START, Position, Reject, RejectWriter, rejects_path
+from service.importing.records import LINE_BYTES_MAX
+from service.importing.rejects import PARTIAL_SUFFIX
 
 
 def reject(line_number: int, raw: str = "raw") -> Reject:
@@ -64,3 +66,36 @@ def test_a_run_from_the_start_forgets_an_interrupted_one(tmp_path: Path) -> None
     with RejectWriter(path, START) as writer:
         assert writer.count == 0
         writer.finish()
+
+
+def test_a_row_that_a_crash_cut_short_is_not_kept(tmp_path: Path) -> None:
+    """Wherever the unfinished file ends, a row is kept whole or not at all."""
+    path = tmp_path / "history.csv"
+    partial = rejects_path(path).with_name(rejects_path(path).name + PARTIAL_SUFFIX)
+    with RejectWriter(path) as writer:
+        writer.add(reject(2))
+        writer.checkpoint()
+        checkpoint_bytes = partial.stat().st_size
+        writer.add(reject(500, 'half "of"\r\nthe "original"\n\r\nКР'))
+    whole = partial.read_bytes()
+    assert len(whole) > checkpoint_bytes
+    # The last byte is but the second half of the line break.
+    for size in range(checkpoint_bytes, len(whole) - 1):
+        partial.write_bytes(whole[:size])
+        with RejectWriter(path, Position(9_000, 900)) as writer:
+            assert writer.count == 1, whole[:size]
+            writer.finish()
+        assert [row[0] for row in written(path)[1:]] == ["2"]
+    partial.write_bytes(whole)
+    with RejectWriter(path, Position(9_000, 900)) as writer:
+        assert writer.count == 2
+
+
+def test_a_long_original_text_is_kept(tmp_path: Path) -> None:
+    """As long as the reader of the imported file takes a line."""
+    path = tmp_path / "history.csv"
+    with RejectWriter(path) as writer:
+        writer.add(reject(2, "x" * LINE_BYTES_MAX))
+        writer.add(reject(3))
+    with RejectWriter(path, Position(9_000, 900)) as writer:
+        assert writer.kept_line_numbers == {2, 3}

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from decision.answer import answer_scope
 from decision.catalog_history import CodeList
-from decision.errors import OverloadedError
 from decision.instants import BEGINNING, FOREVER, Instant
 from decision.products import Product
 from decision.reasons import Reason
@@ -187,21 +186,31 @@ def test_what_ended_long_ago_is_left_out() -> None:
     assert record.decode(encode(timeline), NUMBERS).timeline.segments == {scope: [later]}
 
 
-def test_too_many_intervals_are_refused() -> None:
-    """A person with more distinct instants than fit is an error and no damaged record."""
+def test_a_person_with_very_many_intervals_has_a_wide_record() -> None:
+    """What two bytes can not count is counted with four, and reads back the same."""
+    count = record.NARROW.no_basis_index
     restrictions = [
-        RestrictedInterval(EVERYTHING, MADE_AT + index, FOREVER)
-        for index in range(record.COUNT_MAX)
+        RestrictedInterval(EVERYTHING, MADE_AT + index, FOREVER) for index in range(count)
     ]
-    timeline = PermissionTimeline(is_known=True, segments={}, restrictions=restrictions, bases=())
-    with pytest.raises(OverloadedError):
-        encode(timeline)
+    basis = Basis("event", "calls", 1, None, MADE_AT, MADE_AT + 1)
+    segments = {
+        SCOPES[0]: [
+            Segment(MADE_AT, MADE_AT + 1, Reason.ALLOWED, 0),
+            Segment(MADE_AT + 1, FOREVER, Reason.CONSENT_EXPIRED),
+        ]
+    }
+    timeline = PermissionTimeline(
+        is_known=True, segments=segments, restrictions=restrictions, bases=[basis]
+    )
+    encoded = encode(timeline)
+    assert encoded[0] == record.WIDE.format
+    assert record.decode(encoded, NUMBERS).timeline == timeline
 
 
 def test_bytes_of_another_format_are_no_record() -> None:
     """A format that this code does not know is not guessed at."""
     with pytest.raises(ValueError, match="format"):
-        record.decode_header(b"\x02" + encode(NOBODY)[1:])
+        record.decode_header(b"\x03" + encode(NOBODY)[1:])
 
 
 @given(st.sampled_from(SCOPES), selectors)

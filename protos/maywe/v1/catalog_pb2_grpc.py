@@ -29,6 +29,10 @@ class CatalogServiceStub:
     """The catalog: purposes, channels, partners, data sets, consent types, wordings, the matrix and the
     acquisition rules, as one document. A publication replaces the whole of it from then on for every
     question asked with that knowledge, past purchases included.
+
+    The grants of a wording may come to 10000 scopes, a scope listed twice counted twice; those of all
+    wordings to 10000 different ones, and to 200000 when each is counted for every wording that lists
+    it. A document beyond that is faulty in itself.
     """
 
     def __init__(self, channel):
@@ -73,6 +77,10 @@ class CatalogServiceServicer:
     """The catalog: purposes, channels, partners, data sets, consent types, wordings, the matrix and the
     acquisition rules, as one document. A publication replaces the whole of it from then on for every
     question asked with that knowledge, past purchases included.
+
+    The grants of a wording may come to 10000 scopes, a scope listed twice counted twice; those of all
+    wordings to 10000 different ones, and to 200000 when each is counted for every wording that lists
+    it. A document beyond that is faulty in itself.
     """
 
     def GetCatalog(self, request, context):
@@ -166,6 +174,10 @@ class CatalogService:
     """The catalog: purposes, channels, partners, data sets, consent types, wordings, the matrix and the
     acquisition rules, as one document. A publication replaces the whole of it from then on for every
     question asked with that knowledge, past purchases included.
+
+    The grants of a wording may come to 10000 scopes, a scope listed twice counted twice; those of all
+    wordings to 10000 different ones, and to 200000 when each is counted for every wording that lists
+    it. A document beyond that is faulty in itself.
     """
 
     @staticmethod

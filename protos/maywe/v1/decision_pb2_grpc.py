@@ -107,7 +107,9 @@ class DecisionServiceServicer:
 
     def ListAllowed(self, request, context):
         """Lists everybody of whom the answer is ALLOW, each person once, under the id the person answers to
-        now. Without the `end` message the list is not complete: go on from the last cursor.
+        now; who is merged or split while the list is sent, or between two calls with its cursors, may
+        come again under another id, or not at all. Without the `end` message the list is not complete:
+        go on from the last cursor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

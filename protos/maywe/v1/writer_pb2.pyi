@@ -162,12 +162,14 @@ class ImportEventsResponse(_message.Message):
     def __init__(self, resume: _Optional[_Union[ImportResume, _Mapping]] = ..., progress: _Optional[_Union[ImportProgress, _Mapping]] = ..., summary: _Optional[_Union[ImportSummary, _Mapping]] = ...) -> None: ...
 
 class ImportResume(_message.Message):
-    __slots__ = ("next_position", "counts")
+    __slots__ = ("next_position", "counts", "event_id_key")
     NEXT_POSITION_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_KEY_FIELD_NUMBER: _ClassVar[int]
     next_position: int
     counts: ImportCounts
-    def __init__(self, next_position: _Optional[int] = ..., counts: _Optional[_Union[ImportCounts, _Mapping]] = ...) -> None: ...
+    event_id_key: bytes
+    def __init__(self, next_position: _Optional[int] = ..., counts: _Optional[_Union[ImportCounts, _Mapping]] = ..., event_id_key: _Optional[bytes] = ...) -> None: ...
 
 class ImportProgress(_message.Message):
     __slots__ = ("through_position", "counts", "rejected", "durability")

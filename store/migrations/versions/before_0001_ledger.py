@@ -17,9 +17,12 @@ depends_on: str | Sequence[str] | None = None
 _TABLES: Final = """
 CREATE TABLE installation (
     is_only_row boolean PRIMARY KEY CHECK (is_only_row),
-    epoch integer NOT NULL
+    epoch integer NOT NULL,
+    import_key bytea NOT NULL
 );
-INSERT INTO installation VALUES (true, 1);
+-- Two random UUIDs are 32 bytes that nobody can guess, and need no extension.
+INSERT INTO installation VALUES (true, 1, decode(
+    replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex'));
 
 CREATE TABLE shard (
     number smallint PRIMARY KEY,
@@ -215,16 +218,15 @@ DECLARE
     first_instant bigint;
 BEGIN
     PERFORM pg_advisory_lock(5164002);
-    BEGIN
-        SELECT greatest(last_value + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
-            INTO first_instant FROM recorded_instant;
-        PERFORM setval('recorded_instant', first_instant + count - 1);
-    EXCEPTION WHEN query_canceled OR OTHERS THEN
-        PERFORM pg_advisory_unlock(5164002);
-        RAISE;
-    END;
+    SELECT greatest(last_value + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+        INTO first_instant FROM recorded_instant;
+    PERFORM setval('recorded_instant', first_instant + count - 1);
     PERFORM pg_advisory_unlock(5164002);
     RETURN first_instant;
+EXCEPTION WHEN query_canceled OR OTHERS THEN
+    -- Cancelled at any point: the lock belongs to the session and would stay. Not held, it warns.
+    PERFORM pg_advisory_unlock(5164002);
+    RAISE;
 END $$;
 """
 

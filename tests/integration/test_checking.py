@@ -1,0 +1,101 @@
+"""Checks on real stores: what an answer holds when a publication comes in between."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from decision.answer import Answer
+from decision.questions import ContactQuestion, ShareQuestion
+from service.checking import Check, Checker, Decision
+from store.cache import Cache
+from store.database import wall_clock
+from store.projector import Projector
+from store.publications import Catalogs
+from store.reader import PermissionReader
+from store.token import Token
+from tests.integration.ledger_builders import Ledger, document, opened_cache, opened_ledger
+
+pytestmark = pytest.mark.integration
+
+BY_PHONE = ContactQuestion("advertising", "phone")
+
+
+@pytest.fixture
+def ledger(database_url: str) -> Iterator[Ledger]:
+    """A ledger with one publication."""
+    with opened_ledger(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def cache(redis_url: str, redis_namespace: str) -> Iterator[Cache]:
+    """A cache without a key."""
+    with opened_cache(redis_url, redis_namespace) as opened:
+        yield opened
+
+
+@pytest.fixture
+def checker(ledger: Ledger, cache: Cache) -> Checker:
+    """A checker in a process that knows the first publication and looks for no other by itself."""
+    catalogs = Catalogs(ledger.engine)
+    catalogs.refresh()
+    return Checker(PermissionReader(ledger.engine, cache, catalogs), catalogs, wall_clock)
+
+
+def with_a_new_channel() -> dict[str, Any]:
+    """A catalog by which `calls` allows a channel that was not known before."""
+    content = document(channels=("phone", "messenger"))
+    content["channels"].append({"code": "messenger", "name": "messenger"})
+    content["partners"] = [{"code": "acme", "name": "acme"}]
+    content["datasets"] = [{"code": "scoring", "name": "scoring"}]
+    return content
+
+
+def decisions(checker: Checker, *checks: Check) -> list[Decision]:
+    """The decisions of a batch in which nothing fails."""
+    found = checker.decide_each(checks)
+    assert all(isinstance(one, Decision) for one in found)
+    return [one for one in found if isinstance(one, Decision)]
+
+
+def test_a_channel_that_the_read_brought_is_suggested(ledger: Ledger, checker: Checker) -> None:
+    """PostgreSQL answers under a newer catalog than the one that was known when asking."""
+    ledger.consent("ann")
+    assert checker.decide(Check("ann", BY_PHONE)).allowed_channels == ["phone", "sms"]
+    number = ledger.publish(with_a_new_channel())
+    decision = checker.decide(Check("ann", BY_PHONE))
+    assert decision.publication == number
+    assert decision.allowed_channels == ["phone", "messenger"]
+
+
+def test_a_channel_that_the_cache_told_of_is_suggested(
+    ledger: Ledger, cache: Cache, checker: Checker
+) -> None:
+    """Also when the answer comes from Redis, whose records are newer than the catalog known."""
+    projector = Projector(ledger.engine, cache)
+    projector.project_pending()
+    ledger.consent("ann")
+    ledger.publish(with_a_new_channel())
+    projector.project_pending()
+    assert checker.decide(Check("ann", BY_PHONE)).allowed_channels == ["phone", "messenger"]
+
+
+def test_a_channel_that_a_token_told_of_is_suggested(ledger: Ledger, checker: Checker) -> None:
+    """In a batch as well, beside checks that know of no token."""
+    ledger.consent("ann")
+    number = ledger.publish(with_a_new_channel(), rolled_out=False)
+    token = Token(1, {}, number)
+    for decision in decisions(checker, Check("ann", BY_PHONE, token=token), Check("ann", BY_PHONE)):
+        assert decision.allowed_channels == ["phone", "messenger"]
+
+
+def test_a_share_beside_a_contact_suggests_no_channel(ledger: Ledger, checker: Checker) -> None:
+    """Each check of a batch has what it asked for, whatever the others made be read."""
+    ledger.consent("ann")
+    ledger.publish(with_a_new_channel())
+    share = Check("ann", ShareQuestion("advertising", "acme", ("scoring",)))
+    contact, shared = decisions(checker, Check("ann", BY_PHONE), share)
+    assert contact.allowed_channels == ["phone", "messenger"]
+    assert shared.allowed_channels == []
+    assert [type(answer) for answer in shared.answers] == [Answer]
