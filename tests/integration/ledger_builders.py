@@ -20,11 +20,11 @@ from decision.instants import parse_instant
 from decision.reasons import Reason
 from decision.scopes import Scope, contact
 from decision.selectors import EVERYTHING
-from store.cache import Cache, open_client
+from store.cache import Cache
 from store.database import open_engine, wall_clock
 from store.publications import Catalogs
 from store.publishing import NewPublication, publish
-from store.reader import Permissions
+from store.reader import PermissionReader, Permissions
 from store.recording import Recorded, Recorder
 from store.rollout import RolloutWorker
 from store.sharding import shard_of
@@ -126,13 +126,6 @@ def opened_ledger(database_url: str) -> Iterator[Ledger]:
         engine.dispose()
 
 
-@contextmanager
-def opened_cache(redis_url: str, namespace: str) -> Iterator[Cache]:
-    """Open a cache on keys of its own."""
-    with open_client(redis_url) as client:
-        yield Cache(client, namespace)
-
-
 def reason_for(permissions: Permissions, scope: Scope = PHONE, at: int | None = None) -> Reason:
     """The reason of the answer for a scope, now if not said otherwise."""
     return answer_scope(
@@ -144,3 +137,11 @@ def ids_of_shard(number: int, count: int) -> list[str]:
     """Customer ids that all belong to one shard."""
     ids = (f"customer-{index}" for index in itertools.count())
     return list(itertools.islice((found for found in ids if shard_of(found) == number), count))
+
+
+def cached_reason(ledger: Ledger, cache: Cache, customer_id: str) -> Reason:
+    """What a check answers from the cache alone."""
+    reader = PermissionReader(ledger.engine, cache, ledger.catalogs)
+    [found] = reader.read([customer_id])
+    assert found.is_from_cache
+    return reason_for(found)

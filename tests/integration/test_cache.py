@@ -1,7 +1,5 @@
 """The cache on a real Redis: what each write accepts, refuses and leaves alone."""
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 
@@ -22,19 +20,6 @@ SHARD = 5
 FIRST, SECOND, *_ = ids_of_shard(SHARD, 2)
 LIFE = CacheLife(1, 1)
 SESSION = 7
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    """The connection beneath the cache, for what the cache itself would never do."""
-    with open_client(redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def cache(client: redis.Redis, redis_namespace: str) -> Cache:
-    """A cache without a key."""
-    return Cache(client, redis_namespace)
 
 
 def a_record(version: int = 1, publication: int = 1) -> bytes:

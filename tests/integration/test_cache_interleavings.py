@@ -5,7 +5,7 @@ after it was decided upon and arrives later, twice, or never.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import pytest
@@ -25,7 +25,7 @@ from store.reader import PermissionReader
 from store.schema import customer, shard, state, subject
 from store.sharding import shard_of
 from store.warming import warm
-from tests.integration.ledger_builders import Ledger, opened_ledger, reason_for
+from tests.integration.ledger_builders import Ledger, reason_for
 from tests.servers import remove_keys
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -253,13 +253,6 @@ class CacheInterleavings(RuleBasedStateMachine):
             noted = self.versions[row.customer_id]
             if not noted or noted[-1][1] != row.version:
                 noted.append((seqs[shard_of(row.customer_id)], row.version))
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    """A ledger with one publication, shared by the examples."""
-    with opened_ledger(database_url) as opened:
-        yield opened
 
 
 def test_redis_never_shows_less_than_it_says(

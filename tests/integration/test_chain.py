@@ -37,7 +37,6 @@ from tests.integration.ledger_builders import (
     Ledger,
     document,
     ids_of_shard,
-    opened_ledger,
 )
 
 pytestmark = pytest.mark.integration
@@ -56,13 +55,6 @@ ORDER_BY_TABLE = {
     shard: (shard.c.number,),
 }
 CHAINED_COLUMNS_OF_SHARD = ("chain_length", "chain_hash")
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    """A ledger with one publication."""
-    with opened_ledger(database_url) as opened:
-        yield opened
 
 
 @pytest.fixture

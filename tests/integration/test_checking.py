@@ -1,6 +1,5 @@
 """Checks on real stores: what an answer holds when a publication comes in between."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,25 +13,11 @@ from store.projector import Projector
 from store.publications import Catalogs
 from store.reader import PermissionReader
 from store.token import Token
-from tests.integration.ledger_builders import Ledger, document, opened_cache, opened_ledger
+from tests.integration.ledger_builders import Ledger, document
 
 pytestmark = pytest.mark.integration
 
 BY_PHONE = ContactQuestion("advertising", "phone")
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    """A ledger with one publication."""
-    with opened_ledger(database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def cache(redis_url: str, redis_namespace: str) -> Iterator[Cache]:
-    """A cache without a key."""
-    with opened_cache(redis_url, redis_namespace) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What was known at an instant: who was whom, which events counted, and when that is settled."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Connection, Engine, text
@@ -20,20 +20,12 @@ from tests.integration.ledger_builders import (
     Ledger,
     document,
     ids_of_shard,
-    opened_ledger,
 )
 
 pytestmark = pytest.mark.integration
 
 (ANN,) = ids_of_shard(7, 1)
 (BOB,) = ids_of_shard(3, 1)
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    """A ledger with one publication."""
-    with opened_ledger(database_url) as opened:
-        yield opened
 
 
 def known(ledger: Ledger, customer_id: str, at: Instant) -> Knowledge:

@@ -1,7 +1,6 @@
 """Lapses: what begins or ends by itself is told exactly once, in the feed and to the cache."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,20 +22,12 @@ from tests.integration.ledger_builders import (
     Ledger,
     document,
     ids_of_shard,
-    opened_ledger,
 )
 
 pytestmark = pytest.mark.integration
 
 HOUR: int = 3600 * 1_000_000
 DAY: int = 24 * HOUR
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    """A ledger with one publication."""
-    with opened_ledger(database_url) as opened:
-        yield opened
 
 
 def consent_until(ledger: Ledger, customer_id: str, expires_at: Instant) -> None:

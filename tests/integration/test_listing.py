@@ -1,6 +1,6 @@
 """Lists of everybody to whom something is allowed, and of the events that wait, by chunks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -22,7 +22,6 @@ from tests.integration.ledger_builders import (
     SMS,
     Ledger,
     document,
-    opened_ledger,
 )
 from tests.running import RunningMaywe
 
@@ -31,13 +30,6 @@ pytestmark = pytest.mark.integration
 HOUR: int = 3600 * 1_000_000
 CONTACTS = share("advertising", "acme", "contacts")
 SCORING = share("advertising", "acme", "scoring")
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    """A ledger with one publication."""
-    with opened_ledger(database_url) as opened:
-        yield opened
 
 
 def chunks(

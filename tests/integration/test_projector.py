@@ -1,7 +1,7 @@
 """The projector on real servers: Redis follows PostgreSQL, whatever comes in between."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,19 +9,17 @@ import redis
 from sqlalchemy import delete, update
 
 from decision.reasons import Reason
-from store.cache import Batch, Cache, Outcome, open_client
+from store.cache import Batch, Cache, Outcome
 from store.meta import CacheLife, Meta
 from store.projector import Projector
-from store.reader import PermissionReader
 from store.schema import installation, outbox
 from store.sharding import SHARD_COUNT
 from store.warming import verify, warm
 from tests.integration.ledger_builders import (
     Ledger,
+    cached_reason,
     document,
     ids_of_shard,
-    opened_ledger,
-    reason_for,
 )
 from tests.servers import remove_keys
 
@@ -31,26 +29,6 @@ SHARD = 5
 ANNA, BORIS, VERA = ids_of_shard(SHARD, 3)
 ELSEWHERE = ids_of_shard(9, 1)[0]
 WAIT_SECONDS_MAX = 60.0
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    """A ledger with one publication."""
-    with opened_ledger(database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    """Connections to Redis."""
-    with open_client(redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def cache(client: redis.Redis, redis_namespace: str) -> Cache:
-    """A cache without a key."""
-    return Cache(client, redis_namespace)
 
 
 @pytest.fixture
@@ -69,14 +47,6 @@ def meta_of(cache: Cache, number: int = SHARD) -> Meta:
     found = cache.read_metas([number])[number]
     assert found is not None
     return found
-
-
-def cached_reason(ledger: Ledger, cache: Cache, customer_id: str) -> Reason:
-    """What a check answers from the cache alone."""
-    reader = PermissionReader(ledger.engine, cache, ledger.catalogs)
-    [found] = reader.read([customer_id])
-    assert found.is_from_cache
-    return reason_for(found)
 
 
 def test_an_empty_ledger_begins_complete(projector: Projector, cache: Cache) -> None:

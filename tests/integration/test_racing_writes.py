@@ -1,7 +1,7 @@
 """The same event sent twice at once, and other writes that meet."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -14,7 +14,7 @@ from decision.selectors import EVERYTHING
 from store.database import reading
 from store.recording import Outcome, Recorded
 from store.schema import event
-from tests.integration.ledger_builders import Ledger, opened_ledger
+from tests.integration.ledger_builders import Ledger
 
 pytestmark = pytest.mark.integration
 
@@ -22,13 +22,6 @@ ROUNDS: Final = 12
 """Each round is one race; nearly every one meets where nothing guards against it."""
 
 SENDERS: Final = 4
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    """A ledger with one publication."""
-    with opened_ledger(database_url) as opened:
-        yield opened
 
 
 def at_once(ledger: Ledger, batches: list[list[NewEvent]]) -> list[list[Outcome]]:

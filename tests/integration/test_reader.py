@@ -21,7 +21,6 @@ from tests.integration.ledger_builders import (
     Ledger,
     document,
     ids_of_shard,
-    opened_ledger,
     reason_for,
 )
 from tests.servers import remove_keys
@@ -31,26 +30,6 @@ pytestmark = pytest.mark.integration
 SHARD = 5
 ANNA, BORIS = ids_of_shard(SHARD, 2)
 ELSEWHERE = ids_of_shard(9, 1)[0]
-
-
-@pytest.fixture
-def ledger(database_url: str) -> Iterator[Ledger]:
-    """A ledger with one publication."""
-    with opened_ledger(database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    """Connections to Redis."""
-    with open_client(redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def cache(client: redis.Redis, redis_namespace: str) -> Cache:
-    """A cache without a key."""
-    return Cache(client, redis_namespace)
 
 
 @pytest.fixture
