@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -213,7 +214,7 @@ job = Table(
 job_piece = Table(
     "job_piece",
     metadata,
-    Column("job", BigInteger, primary_key=True),
+    Column("job", BigInteger, ForeignKey("job.number"), primary_key=True),
     Column("shard", SmallInteger, primary_key=True),
     Column("next_subject", BigInteger, nullable=False, comment="goes on from here"),
     Column("subjects_total", BigInteger, nullable=False),
