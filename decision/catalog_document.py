@@ -277,8 +277,10 @@ def _read_term(node: Node) -> tuple[str, Term]:
 def _read_mask(node: Node, field: str) -> Mask | None:
     if not node.has(field):
         return None
-    mask = Mask(node.identifier(field))
-    if not mask.normalised and node.raw(field):
+    text = node.identifier(field)
+    mask = Mask(text)
+    # What is no text to begin with is noted already, and not empty because of normalisation.
+    if text and not mask.normalised:
         node.note(
             field, "is empty after normalisation", "write a mask with letters, digits, * or ?"
         )

@@ -210,6 +210,7 @@ FAULTY: dict[str, tuple[Callable[[], Document], list[str]]] = {
         rows(row(series_mask=" \u2014 -")),
         ["matrix[0].series_mask"],
     ),
+    "mask too long": (rows(row(series_mask="A" * 200)), ["matrix[0].series_mask"]),
     "row with an unknown type": (
         rows(row(system_code="ABS", consent_types=["ads", "mail"])),
         ["matrix[0].consent_types[1]"],
