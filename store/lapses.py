@@ -4,7 +4,6 @@ What lives here: the worker that follows `state.next_change_at`. Records carry i
 writer when a term ends; only those who watch changes do (`design.md`, Outbox).
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,11 +14,12 @@ from decision.changes import PermissionChange, lapses_and_beginnings, next_chang
 from decision.instants import Instant
 from store import record, states
 from store.change_codec import encode_changes
-from store.database import draw_recorded_instants, run_transaction, wall_clock
+from store.database import draw_recorded_instants, wall_clock
 from store.outbox import BY_TIME, Notice, append_notices
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import state, subject
 from store.states import StoredState, shards_of
+from store.stepping import SteppingWorker
 from store.subjects import Person, lock_shards, move_shards, persons_of_roots
 from store.writing import begin_recording
 
@@ -27,8 +27,8 @@ PERSONS_PER_STEP: Final = 200
 """Persons that one transaction tells of; it holds their locks, and for its end their shards'."""
 
 
-class LapseWorker:
-    """Tells of lapses and beginnings. Any number may work side by side."""
+class LapseWorker(SteppingWorker):
+    """Tells of lapses and beginnings."""
 
     def __init__(
         self,
@@ -37,23 +37,9 @@ class LapseWorker:
         announce: Callable[[Mapping[int, int]], None],
         clock: Callable[[], Instant] = wall_clock,
     ) -> None:
-        """Work at `engine`; `announce` is told the positions of the shards after each commit."""
-        self._engine = engine
-        self._catalogs = catalogs
-        self._announce = announce
+        """Work as the class above says; `clock` tells what is due."""
+        super().__init__(engine, catalogs, announce)
         self._clock = clock
-
-    def run_pending(self, stop: threading.Event) -> None:
-        """Tell of all that is due and that nobody else is at, or until `stop` is set."""
-        while not stop.is_set() and self.step():
-            pass
-
-    def step(self) -> bool:
-        """Do one transaction's worth of work; false when there is none to be had."""
-        positions = run_transaction(self._engine, self._step)
-        if positions:
-            self._announce(positions)
-        return positions is not None
 
     def _step(self, connection: Connection) -> Mapping[int, int] | None:
         published = begin_recording(connection, self._catalogs)

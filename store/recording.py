@@ -9,7 +9,7 @@ persons, then shards.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -41,9 +41,6 @@ from store.subjects import (
     persons_of_roots,
 )
 from store.writing import Entry, begin_recording, finish, positions_of, read_epoch
-
-EVENTS_PER_RECORD_MAX: Final = 20_000
-"""Events that one call of `Recorder.record` takes at the most."""
 
 
 @dataclass(frozen=True, slots=True)

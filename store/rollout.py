@@ -4,13 +4,12 @@ What lives here: taking pieces of work, doing them, and telling how far it has c
 share the pieces with SKIP LOCKED; one that dies leaves its piece where its last commit left it.
 """
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from decision.catalog import Catalog
 from decision.changes import permission_changes
@@ -18,12 +17,13 @@ from decision.impact import Impact
 from decision.instants import Instant
 from decision.timeline import PermissionTimeline
 from store import record, states
-from store.database import run_transaction, wall_clock
+from store.database import wall_clock
 from store.publications import Catalogs, PublishedCatalog
 from store.publishing import ROLL_OUT
 from store.schema import job, job_piece, publication, shard, state
 from store.sharding import SHARD_COUNT
 from store.states import StoredState
+from store.stepping import SteppingWorker
 from store.subjects import lock_persons
 from store.writing import begin_recording, finish
 
@@ -53,31 +53,8 @@ class RolloutProgress:
     completed_at: Instant | None
 
 
-class RolloutWorker:
+class RolloutWorker(SteppingWorker):
     """Does pieces of the newest publication's roll-out."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        catalogs: Catalogs,
-        announce: Callable[[Mapping[int, int]], None],
-    ) -> None:
-        """Work at `engine`; `announce` is told the positions of the shards after each commit."""
-        self._engine = engine
-        self._catalogs = catalogs
-        self._announce = announce
-
-    def run_pending(self, stop: threading.Event) -> None:
-        """Do pieces until there is none left that nobody else does, or `stop` is set."""
-        while not stop.is_set() and self.step():
-            pass
-
-    def step(self) -> bool:
-        """Do one transaction's worth of work; false when there is none to be had."""
-        positions = run_transaction(self._engine, self._step)
-        if positions:
-            self._announce(positions)
-        return positions is not None
 
     def _step(self, connection: Connection) -> Mapping[int, int] | None:
         published = begin_recording(connection, self._catalogs)

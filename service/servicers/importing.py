@@ -108,7 +108,7 @@ class _Settled:
     rejections: Sequence[writer_pb2.ImportRejection]
 
 
-class Placed(NamedTuple):
+class _Placed(NamedTuple):
     """An event with its place in the import."""
 
     position: int
@@ -150,11 +150,11 @@ class _Chunk:
             ],
         )
 
-    def _read(self, items: Iterable[writer_pb2.ImportItem]) -> list[Placed]:
+    def _read(self, items: Iterable[writer_pb2.ImportItem]) -> list[_Placed]:
         read = []
         for item in items:
             try:
-                read.append(Placed(item.position, read_any_event(item.event, self._catalog)))
+                read.append(_Placed(item.position, read_any_event(item.event, self._catalog)))
             except InvalidArgumentError as error:
                 self._rejections[item.position] = error
         return read
