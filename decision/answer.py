@@ -5,7 +5,7 @@ and the catalog's suspension. Checks, batches, audiences, cards and explanations
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from decision.catalog import Interval
@@ -117,9 +117,15 @@ def allowed_intervals(
     ]
     if suspension is not None:
         denied.append(suspension)
-    for gap in denied:
-        allowed = [part for interval in allowed for part in _without(interval, gap)]
+    allowed = intervals_without(allowed, denied)
     return [interval for interval in allowed if interval.end > after]
+
+
+def intervals_without(intervals: list[Interval], gaps: Iterable[Interval]) -> list[Interval]:
+    """Cut gaps out of intervals, and give what is left in the same order."""
+    for gap in gaps:
+        intervals = [part for interval in intervals for part in _without(interval, gap)]
+    return intervals
 
 
 def _without(interval: Interval, gap: Interval) -> list[Interval]:

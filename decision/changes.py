@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from decision.answer import Answer, allowed_intervals, answer_scope
+from decision.answer import Answer, allowed_intervals, answer_scope, intervals_without
 from decision.catalog import Catalog, Interval
 from decision.instants import FOREVER, Instant
 from decision.scopes import Scope
@@ -54,6 +54,35 @@ def permission_changes(
                 answer_scope(before, old_suspension, scope, at),
                 answer_scope(after, new_suspension, scope, at),
             )
+
+
+def first_losses(
+    before: PermissionTimeline, after: PermissionTimeline, since: Instant
+) -> list[Instant]:
+    """Tell for each scope that loses something from when on: one instant each, at least `since`.
+
+    Suspensions are left out: a timeline that is kept ready is asked under the newest catalog's, and
+    not only under those it was made under. What a suspension takes away is the publication's doing,
+    and what one hides for a while can be lost all the same (`design.md`, "No stale ALLOW").
+    """
+    # Most writes leave most scopes as they are, which is seen sooner than it is worked out.
+    is_denied_alike = after.is_known and [*after.restrictions] == [*before.restrictions]
+    found = (
+        _first_loss(before, after, scope, since)
+        for scope in before.segments
+        if not is_denied_alike or before.granted_intervals(scope) != after.granted_intervals(scope)
+    )
+    return [instant for instant in found if instant is not None]
+
+
+def _first_loss(
+    before: PermissionTimeline, after: PermissionTimeline, scope: Scope, since: Instant
+) -> Instant | None:
+    lost = _from(since, allowed_intervals(before, None, scope, since))
+    if not lost:
+        return None
+    kept = allowed_intervals(after, None, scope, since)
+    return min((part.start for part in intervals_without(lost, kept)), default=None)
 
 
 def next_change_at(timeline: PermissionTimeline, catalog: Catalog, after: Instant) -> Instant:

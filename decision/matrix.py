@@ -49,7 +49,7 @@ class NormalisedSelector(NamedTuple):
     number_mask: str | None
 
 
-class _Precedence(NamedTuple):
+class Precedence(NamedTuple):
     """How specific a row is; of two rows that match, the one that sorts first wins."""
 
     has_no_mask: bool
@@ -60,8 +60,9 @@ class _Precedence(NamedTuple):
     row_id: str
 
 
-def _precedence(row: MatrixRow) -> _Precedence:
-    return _Precedence(
+def precedence(row: MatrixRow) -> Precedence:
+    """Give what a row is ordered by (`semantics.md`, rule 1)."""
+    return Precedence(
         has_no_mask=not row.masks,
         literal_count_negated=-sum(mask.literal_count for mask in row.masks),
         has_no_product_type=row.product_type is None,
@@ -76,7 +77,7 @@ class Matrix:
 
     def __init__(self, rows: Sequence[MatrixRow]) -> None:
         """Order the rows. Rows do not change afterwards."""
-        self._rows = tuple(sorted(rows, key=_precedence))
+        self._rows = tuple(sorted(rows, key=precedence))
 
     def match(self, product: Product, at: Instant) -> MatrixRow | None:
         """Give the most specific row in force at `at` whose every given criterion matches."""

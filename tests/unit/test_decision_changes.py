@@ -1,8 +1,13 @@
 """What a write, or time alone, changes in a person's permissions."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from decision.answer import answer_scope
 from decision.changes import (
     Direction,
     PermissionChange,
+    first_losses,
     lapses_and_beginnings,
     next_change_at,
     permission_changes,
@@ -12,6 +17,7 @@ from decision.instants import FOREVER, Instant
 from decision.reasons import Reason
 from decision.scopes import Scope
 from decision.selectors import Selector
+from decision.timeline import Basis, PermissionTimeline, Segment
 from tests.unit.decision_builders import (
     APRIL,
     FEBRUARY,
@@ -168,3 +174,107 @@ def test_lapses_and_beginnings_are_told_in_order_of_time() -> None:
     assert list(lapses_and_beginnings(known, BOTH, FEBRUARY, APRIL - 1)) == []
     (lapse,) = lapses_and_beginnings(known, BOTH, APRIL, MAY)
     assert (lapse.before.reason, lapse.after.reason) == (Reason.ALLOWED, Reason.CONSENT_EXPIRED)
+
+
+def losses(
+    before: list[TimelineEvent], after: list[TimelineEvent], since: Instant = JANUARY
+) -> list[Instant]:
+    """When each scope that loses something loses it first, looking from an instant on."""
+    return first_losses(timeline(before), timeline(after), since)
+
+
+def test_what_was_never_there_can_not_be_lost() -> None:
+    """Neither a stranger nor somebody who gains loses anything."""
+    assert losses([], [consent()]) == []
+    assert losses([consent(expires_at=MARCH)], [consent(expires_at=MARCH), consent("e2")]) == []
+
+
+def test_a_loss_begins_where_something_allowed_is_not_any_more() -> None:
+    """At once or in the future, at the end or in the middle, and whatever begins again after it."""
+    granted = [consent(at=FEBRUARY)]
+    assert losses(granted, [*granted, revocation(at=APRIL)]) == [APRIL]
+    assert losses(granted, [*granted, restriction("e2", MARCH, APRIL)]) == [MARCH]
+    assert losses(granted, [*granted, restriction("e2", JANUARY, APRIL)]) == [FEBRUARY]
+    assert losses(granted, []) == [FEBRUARY]
+    assert losses([consent(expires_at=MAY)], [consent(expires_at=APRIL)]) == [APRIL]
+
+
+def test_a_loss_is_told_from_the_instant_on_that_is_looked_from() -> None:
+    """What was lost of the time before it does not count."""
+    granted = [consent(expires_at=MARCH)]
+    after = [*granted, revocation(at=FEBRUARY)]
+    assert losses(granted, after, FEBRUARY + 1) == [FEBRUARY + 1]
+    assert losses(granted, after, MARCH - 1) == [MARCH - 1]
+    assert losses(granted, after, MARCH) == []
+
+
+def test_a_moved_interval_loses_what_it_leaves() -> None:
+    """That it gains elsewhere does not make up for it."""
+    before, after = [consent(at=MARCH, expires_at=APRIL)], [consent(at=APRIL, expires_at=MAY)]
+    assert losses(before, after) == [MARCH]
+
+
+def test_each_scope_loses_by_itself() -> None:
+    """One instant for each scope that loses something, and none for the others."""
+    without_phone = revocation("e2", MARCH, Selector(channel="phone"))
+    sms_later = restriction("e3", APRIL, MAY, Selector(channel="sms"))
+
+    def losses_by(*more: TimelineEvent) -> list[Instant]:
+        before, after = timeline([consent()], BOTH), timeline([consent(), *more], BOTH)
+        return sorted(first_losses(before, after, JANUARY))
+
+    assert losses_by(without_phone, sms_later) == [MARCH, APRIL]
+    assert losses_by(sms_later) == [APRIL]
+
+
+def test_a_term_that_another_grant_carries_on_loses_nothing() -> None:
+    """It matters what is allowed, not by what."""
+    granted = [consent(expires_at=MARCH), consent("e2", FEBRUARY, expires_at=MAY)]
+    assert losses(granted, [granted[1], consent("e3", JANUARY, expires_at=FEBRUARY)]) == []
+
+
+def test_a_loss_behind_a_suspension_is_a_loss() -> None:
+    """A record made under a suspension may be asked under a catalog that ended it."""
+    grants = [{"purpose": "advertising", "partners": ["acme"], "datasets": ["scoring"]}]
+    suspending = catalog(
+        wordings=[wording(grants=grants)],
+        partners=[{"code": "acme", "suspended_from": "2000-01-01T00:00:00Z"}, *codes("blue")],
+    )
+    before, after = (
+        timeline([consent()], suspending),
+        timeline([consent(), revocation()], suspending),
+    )
+    assert list(permission_changes(before, suspending, after, suspending, JANUARY)) == []
+    assert first_losses(before, after, JANUARY) == [MARCH]
+
+
+instants = st.integers(0, 12)
+segments = st.lists(instants, max_size=6, unique=True).map(sorted)
+
+
+@given(segments, segments, instants)
+def test_the_first_loss_is_the_first_instant_that_answers_differently(
+    before: list[int], after: list[int], since: int
+) -> None:
+    """Looking at every instant one by one comes to the same."""
+
+    def allowed_during(ends: list[int]) -> PermissionTimeline:
+        basis = Basis("e1", "ads", 1, None, 0, FOREVER)
+        parts = [Segment(*pair, Reason.ALLOWED, 0) for pair in intervals_of(ends)]
+        return PermissionTimeline(
+            is_known=True, segments={SMS: parts}, restrictions=(), bases=(basis,)
+        )
+
+    old, new = allowed_during(before), allowed_during(after)
+    expected = [
+        at
+        for at in range(since, 13)
+        if answer_scope(old, None, SMS, at).is_allowed
+        and not answer_scope(new, None, SMS, at).is_allowed
+    ]
+    assert first_losses(old, new, since) == expected[:1]
+
+
+def intervals_of(ends: list[int]) -> list[tuple[int, int]]:
+    """Intervals of which `ends` are beginnings and ends in turn; what is left over is dropped."""
+    return list(zip(ends[::2], ends[1::2], strict=False))
