@@ -2,53 +2,40 @@
 
 What lives here: the keys, and every way in which Redis is read and written. A write of records is
 one Lua call on one shard, so it is atomic, and every call says to which life of the cache it
-belongs (`design.md`, "No stale ALLOW", step 2). Records are replaced, never deleted. No other
-module of the store talks to Redis, and the driver's errors do not leave this one.
+belongs (`design.md`, "No stale ALLOW", step 2). Records are replaced, never deleted. Nobody else in
+the store uses `redis_client`, where connections, clusters and outages are dealt with.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import redis
-from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
-from redis.retry import Retry
-
-from decision.errors import UnavailableError
 from store import record as records_of_store
 from store.meta import CacheLife, Meta, decode_meta
 from store.record import Header, decode_header
+from store.redis_client import RedisClient, Script, open_client
+from store.redis_layout import shard_tag
 from store.sharding import SHARD_COUNT, shard_of
 
-CONNECT_SECONDS_MAX: Final = 0.5
-REPLY_SECONDS_MAX: Final = 1.0
-"""How long Redis may take; after that PostgreSQL is asked, so there is no use in patience."""
-
-RETRIES_MAX: Final = 1
-"""A connection that broke while it was idle is opened anew at once; a slow reply is not awaited
-again."""
+__all__ = [
+    "NOTHING_CACHED",
+    "NO_WARMING",
+    "Batch",
+    "Cache",
+    "CachedEntry",
+    "Outcome",
+    "WarmingPage",
+    "open_client",
+]
 
 KEYS_PER_SCAN: Final = 1000
 
+_KEEPING_POLICY: Final = "noeviction"
+
 # Nothing that a pattern of keys or a slot would be read from.
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9._:-]+")
-
-
-def open_client(url: str) -> redis.Redis:
-    """Open a pool of connections to the Redis at `url`, one for each thread that asks at once."""
-    return redis.Redis.from_url(
-        url,
-        protocol=3,
-        socket_connect_timeout=CONNECT_SECONDS_MAX,
-        socket_timeout=REPLY_SECONDS_MAX,
-        retry=Retry(NoBackoff(), RETRIES_MAX, (redis.ConnectionError,)),
-        # Announcements of a managed service's maintenance: servers of our own make none.
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
 
 
 class CachedEntry(NamedTuple):
@@ -65,7 +52,7 @@ class CachedEntry(NamedTuple):
 
 
 NOTHING_CACHED: Final = CachedEntry(None, has_key=False, header=None, record=None)
-"""What a Redis holds that was emptied or does not answer."""
+"""What a Redis that was emptied holds, and what is known of one that does not answer."""
 
 
 class Outcome(NamedTuple):
@@ -105,11 +92,11 @@ NO_WARMING: Final = WarmingPage(session=0, ordinal=0)
 class Cache:
     """The records and metas under one namespace of a Redis. Safe to be used by several threads.
 
-    Every method raises UnavailableError when Redis does not answer; a write may then have happened
-    or not, and may be repeated.
+    Every method raises UnavailableError when Redis does not answer, at once where that is known
+    already; a write may then have happened or not, and may be repeated.
     """
 
-    def __init__(self, client: redis.Redis, namespace: str) -> None:
+    def __init__(self, client: RedisClient, namespace: str) -> None:
         """Use the keys that begin with `namespace`.
 
         Raises ValueError when it has other characters than letters, digits and `. _ : -`.
@@ -118,44 +105,75 @@ class Cache:
             message = f"{namespace!r} cannot begin keys: use letters, digits and . _ : - only"
             raise ValueError(message)
         self._client = client
-        # What is in braces decides on the slot in a cluster: the shard, and nothing else.
-        self._meta_keys = [f"{namespace}:{{s{number}}}:meta" for number in range(SHARD_COUNT)]
-        self._warming_keys = [f"{namespace}:{{s{number}}}:warming" for number in range(SHARD_COUNT)]
-        self._customer_prefixes = [f"{namespace}:{{s{number}}}:c:" for number in range(SHARD_COUNT)]
+        keys = [f"{namespace}:{shard_tag(number)}" for number in range(SHARD_COUNT)]
+        self._meta_keys = [f"{key}:meta" for key in keys]
+        self._warming_keys = [f"{key}:warming" for key in keys]
+        self._customer_prefixes = [f"{key}:c:" for key in keys]
         self._customer_pattern = f"{namespace}:{{s*}}:c:*"
-        self._project = client.register_script(_script("project"))
-        self._begin_incarnation = client.register_script(_script("begin_incarnation"))
-        self._fill = client.register_script(_script("fill"))
-        self._mark_complete = client.register_script(_script("mark_complete"))
+        self._project = _script("project")
+        self._begin_incarnation = _script("begin_incarnation")
+        self._fill = _script("fill")
+        self._mark_complete = _script("mark_complete")
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether Redis is known not to answer, for no shard: it is vain to wait for it."""
+        return self._client.is_lost
+
+    def is_shard_lost(self, number: int) -> bool:
+        """Tell whether Redis is known not to answer for a shard."""
+        return self._client.is_shard_lost(number)
 
     def read(self, customer_ids: Sequence[str]) -> list[CachedEntry]:
         """Read what Redis holds for customer ids, in their order and in one round trip.
 
-        Record and meta of a shard are read by one command: they belong together.
+        Record and meta of a shard are read by one command: they belong together. Of a cluster that
+        answers in part, the rest is read as NOTHING_CACHED.
         """
+        if len(customer_ids) == 1:
+            return [self._read_one(customer_ids[0])]
         places: dict[int, list[int]] = {}
         for place, customer_id in enumerate(customer_ids):
             places.setdefault(shard_of(customer_id), []).append(place)
-        commands = [
-            [self._meta_keys[number]]
-            + [self._customer_prefixes[number] + customer_ids[place] for place in in_shard]
+        commands = {
+            number: [
+                "MGET",
+                self._meta_keys[number],
+                *(self._customer_prefixes[number] + customer_ids[place] for place in in_shard),
+            ]
             for number, in_shard in places.items()
-        ]
+        }
         entries: list[CachedEntry] = [NOTHING_CACHED] * len(customer_ids)
-        replies = self._read_many(commands)
-        for in_shard, (meta_text, *records) in zip(places.values(), replies, strict=True):
+        for number, (meta_text, *records) in self._client.ask_each(commands).items():
             meta = decode_meta(meta_text)
-            for place, record in zip(in_shard, records, strict=True):
+            for place, record in zip(places[number], records, strict=True):
                 entries[place] = _entry(meta, record)
         return entries
 
+    def _read_one(self, customer_id: str) -> CachedEntry:
+        number = shard_of(customer_id)
+        key = self._customer_prefixes[number] + customer_id
+        meta_text, record = self._client.ask(number, ("MGET", self._meta_keys[number], key))
+        return _entry(decode_meta(meta_text), record)
+
+    def read_bytes(
+        self, number: int, customer_ids: Sequence[str]
+    ) -> tuple[bytes | None, list[bytes | None]]:
+        """Read a shard's meta and records of its customers just as they are, damaged or not."""
+        prefix = self._customer_prefixes[number]
+        keys = (self._meta_keys[number], *(prefix + customer_id for customer_id in customer_ids))
+        meta_text, *records = self._client.ask(number, ("MGET", *keys))
+        return meta_text, records
+
     def read_metas(self, numbers: Iterable[int] = range(SHARD_COUNT)) -> dict[int, Meta | None]:
-        """Read the metas of shards, in one round trip."""
-        wanted = list(numbers)
-        replies = self._read_many([[self._meta_keys[number]] for number in wanted])
-        return {
-            number: decode_meta(reply[0]) for number, reply in zip(wanted, replies, strict=True)
-        }
+        """Read the metas of shards, in one round trip.
+
+        A shard for which a cluster does not answer is left out: that is not a meta which is lost.
+        """
+        replies = self._client.ask_each(
+            {number: ("GET", self._meta_keys[number]) for number in numbers}
+        )
+        return {number: decode_meta(reply) for number, reply in replies.items()}
 
     def project(self, number: int, batch: Batch) -> Outcome:
         """Apply a batch to a shard, if it is of the shard's life and follows what was applied.
@@ -213,22 +231,23 @@ class Cache:
 
     def scan_customer_ids(self) -> Iterator[str]:
         """Go through the customer ids that have a key, some perhaps twice, in no order."""
-        with _translated_errors():
-            for key in self._client.scan_iter(match=self._customer_pattern, count=KEYS_PER_SCAN):
-                yield key.decode().partition("}:c:")[2]
+        for key in self._client.scan(self._customer_pattern, KEYS_PER_SCAN):
+            yield key.decode().partition("}:c:")[2]
 
-    def _read_many(self, commands: Sequence[Sequence[str]]) -> list[list[Any]]:
-        with _translated_errors():
-            if len(commands) == 1:
-                return [self._client.mget(commands[0])]
-            pipeline = self._client.pipeline(transaction=False)
-            for keys in commands:
-                pipeline.mget(keys)
-            return pipeline.execute()
+    def evicting_servers(self) -> dict[str, str]:
+        """Give the servers that drop records when their memory is full, with their policy.
+
+        A record that is missing has to mean that a customer is unknown, so none may be dropped.
+        """
+        return {
+            server: policy
+            for server, report in self._client.memory_reports().items()
+            if (policy := _evicting_policy(report)) is not None
+        }
 
     def _write(
         self,
-        script: Any,  # noqa: ANN401 - redis-py's class of scripts is not public
+        script: Script,
         number: int,
         arguments: Sequence[int],
         life: CacheLife,
@@ -236,18 +255,19 @@ class Cache:
         keys: Sequence[str] = (),
     ) -> Outcome:
         prefix = self._customer_prefixes[number]
-        with _translated_errors():
-            is_accepted, meta_text = script(
-                keys=[
-                    self._meta_keys[number],
-                    *keys,
-                    *(prefix + customer_id for customer_id in records),
-                ],
-                args=[
-                    *arguments,
-                    *(records_of_store.stamp(record, *life) for record in records.values()),
-                ],
-            )
+        is_accepted, meta_text = self._client.run(
+            number,
+            script,
+            [
+                self._meta_keys[number],
+                *keys,
+                *(prefix + customer_id for customer_id in records),
+            ],
+            [
+                *arguments,
+                *(records_of_store.stamp(record, *life) for record in records.values()),
+            ],
+        )
         return Outcome(bool(is_accepted), decode_meta(meta_text))
 
 
@@ -263,15 +283,14 @@ def _entry(meta: Meta | None, record: bytes | None) -> CachedEntry:
     return CachedEntry(meta, has_key=True, header=header, record=record)
 
 
-def _script(name: str) -> str:
+def _script(name: str) -> Script:
     folder = files("store") / "lua"
-    return (folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text()
+    return Script((folder / "common.lua").read_text() + (folder / f"{name}.lua").read_text())
 
 
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    try:
-        yield
-    except redis.RedisError as error:
-        message = "Redis does not answer: try again later"
-        raise UnavailableError(message) from error
+def _evicting_policy(report: str) -> str | None:
+    """Read from a server's report the policy by which it drops records; None if it drops none."""
+    lines = dict(line.split(":", 1) for line in report.splitlines() if ":" in line)
+    policy = lines.get("maxmemory_policy", _KEEPING_POLICY)
+    is_limited = lines.get("maxmemory", "0") != "0"
+    return policy if is_limited and policy != _KEEPING_POLICY else None

@@ -10,6 +10,9 @@ from typing import Final, NamedTuple
 
 _TEXT: Final = re.compile(rb"(\d{1,10}) (\d{1,10}) (\d{1,16}) (\d{1,10}) ([01]) (\d{1,10})")
 
+LIFE_MAX: Final = 2_000_000_000
+"""No epoch or incarnation is above this, with room for the next ones in PostgreSQL's integers."""
+
 
 class CacheLife(NamedTuple):
     """Which life of a shard's cache something belongs to. Lives are ordered; a later one counts.
@@ -57,4 +60,6 @@ def decode_meta(text: bytes | None) -> Meta | None:
     if match is None:
         return None
     epoch, incarnation, applied_seq, publication, complete, newest = map(int, match.groups())
+    if epoch > LIFE_MAX or incarnation > LIFE_MAX:
+        return None
     return Meta(CacheLife(epoch, incarnation), applied_seq, publication, complete == 1, newest)

@@ -8,13 +8,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import redis
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from service.embedded import EmbeddedOptions, embedded_servers, temporary_data_directory
 from store.migrations import upgrade
+from store.redis_place import parse_redis_url
 
 POSTGRES_URL_VARIABLE: Final = "MAYWE_TEST_POSTGRES_URL"
 """Names a PostgreSQL to test on, as an SQLAlchemy URL for psycopg; its role creates databases."""
@@ -80,9 +81,20 @@ def close_to_connections(server_url: str, database_url: str) -> None:
     _execute(server_url, f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
 
 
+def raw_client(redis_url: str) -> redis.Redis:
+    """Give a client that knows nothing of maywe, for one Redis or a cluster of them.
+
+    They are used alike here, though their library does not say so.
+    """
+    place = parse_redis_url(redis_url)
+    if not place.is_cluster:
+        return redis.Redis.from_url(redis_url)
+    return cast("redis.Redis", redis.RedisCluster.from_url(place.urls[0]))
+
+
 def remove_keys(redis_url: str, prefix: str) -> None:
     """Remove every key that begins with `prefix`, which holds no pattern characters."""
-    with redis.Redis.from_url(redis_url) as client:
+    with raw_client(redis_url) as client:
         keys = list(client.scan_iter(match=f"{prefix}*", count=KEYS_PER_SCAN))
         for start in range(0, len(keys), KEYS_PER_SCAN):
             client.unlink(*keys[start : start + KEYS_PER_SCAN])

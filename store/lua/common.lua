@@ -4,6 +4,7 @@
 
 local RECORD_FORMATS = {[1] = true, [2] = true}
 local HEADER_BYTES = 24
+local LIFE_MAX = 2000000000
 
 local function read_meta()
   local text = redis.call('GET', KEYS[1])
@@ -12,7 +13,9 @@ local function read_meta()
   end
   local epoch, incarnation, applied_seq, publication, complete, newest =
     string.match(text, '^(%d+) (%d+) (%d+) (%d+) ([01]) (%d+)$')
-  if not epoch then
+  -- What Python takes for no meta has to be none here too, or no life could follow it.
+  if not epoch or tonumber(epoch) > LIFE_MAX or tonumber(incarnation) > LIFE_MAX
+    or #applied_seq > 16 or #publication > 10 or #newest > 10 then
     return nil
   end
   return {

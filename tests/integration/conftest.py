@@ -6,8 +6,11 @@ import pytest
 import redis
 
 from store.cache import Cache, open_client
+from store.redis_client import RedisClient
 from tests.integration.ledger_builders import Ledger, opened_ledger
+from tests.redis_cluster import Cluster, redis_cluster
 from tests.running import RunningMaywe, running_maywe
+from tests.servers import raw_client
 
 
 @pytest.fixture
@@ -18,16 +21,30 @@ def ledger(database_url: str) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    """The connections beneath the cache, for what the cache itself would never do."""
+def redis_client(redis_url: str) -> Iterator[RedisClient]:
+    """The connections beneath the cache."""
     with open_client(redis_url) as opened:
         yield opened
 
 
 @pytest.fixture
-def cache(client: redis.Redis, redis_namespace: str) -> Cache:
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    """A client that is not ours, for what the cache itself would never do."""
+    with raw_client(redis_url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A cluster to share; who kills or pauses servers starts one of his own."""
+    with redis_cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def cache(redis_client: RedisClient, redis_namespace: str) -> Cache:
     """A cache without a key."""
-    return Cache(client, redis_namespace)
+    return Cache(redis_client, redis_namespace)
 
 
 @pytest.fixture

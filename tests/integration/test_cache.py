@@ -1,4 +1,4 @@
-"""The cache on a real Redis: what each write accepts, refuses and leaves alone."""
+"""The cache on a real Redis and a real cluster: what each write accepts, refuses, leaves alone."""
 
 import pytest
 import redis
@@ -10,11 +10,23 @@ from store.cache import Batch, Cache, WarmingPage, open_client
 from store.code_numbers import CodeNumbers
 from store.meta import CacheLife, Meta
 from store.record import Header
+from store.redis_client import RedisClient
 from store.sharding import shard_of
 from tests.integration.ledger_builders import ids_of_shard
-from tests.servers import remove_keys
+from tests.redis_cluster import Cluster
+from tests.servers import ServerUrls, remove_keys
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(params=["one server", "a cluster"])
+def redis_url(request: pytest.FixtureRequest, server_urls: ServerUrls) -> str:
+    """Every test here on both, between which no test may see a difference."""
+    if request.param == "one server":
+        return server_urls.redis
+    found: Cluster = request.getfixturevalue("cluster")
+    return found.url
+
 
 SHARD = 5
 FIRST, SECOND, *_ = ids_of_shard(SHARD, 2)
@@ -289,10 +301,10 @@ def test_any_customer_id_is_a_key(cache: Cache) -> None:
 
 
 def test_namespaces_do_not_see_each_other(
-    cache: Cache, client: redis.Redis, redis_namespace: str
+    cache: Cache, redis_client: RedisClient, redis_namespace: str
 ) -> None:
     """Two installations may share a Redis."""
-    other = Cache(client, redis_namespace + "other")
+    other = Cache(redis_client, redis_namespace + "other")
     cache.begin_incarnation(SHARD, a_meta())
     cache.fill(SHARD, LIFE, {FIRST: a_record()})
     assert other.read([FIRST])[0].meta is None
@@ -300,23 +312,30 @@ def test_namespaces_do_not_see_each_other(
 
 
 @pytest.mark.parametrize("namespace", ["", "a{b}", "a*", "a b", "é"])
-def test_a_namespace_with_other_characters_is_refused(client: redis.Redis, namespace: str) -> None:
+def test_a_namespace_with_other_characters_is_refused(
+    redis_client: RedisClient, namespace: str
+) -> None:
     """A namespace that would change a key's slot or match other keys is an error at once."""
     with pytest.raises(ValueError, match="cannot begin keys"):
-        Cache(client, namespace)
+        Cache(redis_client, namespace)
 
 
 def test_a_redis_that_is_not_there_is_unavailable(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Every way of asking says so in our own words, with the driver's error as the cause."""
+    """Every way of asking says so in our own words, the first with the driver's error as cause."""
     nowhere = tmp_path_factory.mktemp("nowhere") / "redis.sock"
     with open_client(f"unix://{nowhere}") as client:
         cache = Cache(client, "maywe")
+        with pytest.raises(UnavailableError, match="Redis does not answer") as raised:
+            cache.read([FIRST])
+        assert isinstance(raised.value.__cause__, redis.RedisError)
+        assert cache.is_lost
         for ask in (
             lambda: cache.read([FIRST]),
+            lambda: cache.read([FIRST, SECOND]),
             cache.read_metas,
             lambda: cache.fill(SHARD, LIFE, {FIRST: a_record()}),
             lambda: list(cache.scan_customer_ids()),
+            cache.evicting_servers,
         ):
-            with pytest.raises(UnavailableError, match="Redis does not answer") as raised:
+            with pytest.raises(UnavailableError, match="Redis does not answer"):
                 ask()
-            assert isinstance(raised.value.__cause__, redis.RedisError)

@@ -22,11 +22,12 @@ from store.database import reading
 from store.meta import CacheLife, Meta
 from store.projector import Projector
 from store.reader import PermissionReader
+from store.redis_client import RedisClient
 from store.schema import customer, shard, state, subject
 from store.sharding import shard_of
 from store.warming import warm
-from tests.integration.ledger_builders import Ledger, reason_for
-from tests.servers import remove_keys
+from tests.integration.ledger_builders import Ledger, leased, reason_for
+from tests.servers import raw_client, remove_keys
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -52,7 +53,7 @@ class SlowCache(Cache):
 
     passing = PASSING_MAX
 
-    def __init__(self, client: redis.Redis, namespace: str) -> None:
+    def __init__(self, client: RedisClient, namespace: str) -> None:
         """Begin quick."""
         super().__init__(client, namespace)
         self.held_back: list[Callable[[], object]] = []
@@ -96,6 +97,7 @@ class CacheInterleavings(RuleBasedStateMachine):
     """Redis against what PostgreSQL said at each position of each shard."""
 
     ledger: Ledger
+    redis_client: RedisClient
     client: redis.Redis
     redis_url: str
     namespace: str
@@ -114,7 +116,7 @@ class CacheInterleavings(RuleBasedStateMachine):
         # Two who share a shard and its batches, and one who need not.
         self.ids = [first, f"{self.prefix}-1", next(beside_first)]
         self.shards = sorted({shard_of(customer_id) for customer_id in self.ids})
-        self.cache = SlowCache(self.client, self.prefix)
+        self.cache = SlowCache(self.redis_client, self.prefix)
         self.projector = Projector(self.ledger.engine, self.cache, rows_per_batch=2)
         self.versions: dict[str, list[tuple[int, int]]] = {found: [] for found in self.ids}
         self.snapshot: dict[bytes, bytes] = {}
@@ -159,7 +161,7 @@ class CacheInterleavings(RuleBasedStateMachine):
     @rule(customer=customers, passing=passing)
     def check(self, customer: int, passing: int) -> None:
         """A check misses or not; what it fills in may be held back."""
-        reader = PermissionReader(self.ledger.engine, self.cache, self.ledger.catalogs)
+        reader = PermissionReader(self.ledger.engine, self.cache, self.ledger.catalogs, leased())
         self._sending(passing, lambda: reader.read([self.ids[customer]]))
 
     @rule(passing=passing)
@@ -217,9 +219,9 @@ class CacheInterleavings(RuleBasedStateMachine):
             call()
         for _ in range(2):
             self._project_shards()
-        reader = PermissionReader(self.ledger.engine, self.cache, self.ledger.catalogs)
-        unsure = Cache(self.client, self.prefix + "-without")
-        truth = PermissionReader(self.ledger.engine, unsure, self.ledger.catalogs)
+        reader = PermissionReader(self.ledger.engine, self.cache, self.ledger.catalogs, leased())
+        unsure = Cache(self.redis_client, self.prefix + "-without")
+        truth = PermissionReader(self.ledger.engine, unsure, self.ledger.catalogs, leased())
         assert self._reasons(reader) == self._reasons(truth)
         remove_keys(self.redis_url, self.prefix + ":")
 
@@ -259,9 +261,10 @@ def test_redis_never_shows_less_than_it_says(
     ledger: Ledger, redis_url: str, redis_namespace: str
 ) -> None:
     """Whatever is late, lost, repeated or restored, a trusted record is as new as its meta says."""
-    with open_client(redis_url) as client:
+    with open_client(redis_url) as redis_client, raw_client(redis_url) as client:
         shared = {
             "ledger": ledger,
+            "redis_client": redis_client,
             "client": client,
             "redis_url": redis_url,
             "namespace": redis_namespace.rstrip(":"),
