@@ -25,16 +25,31 @@ STATEMENT_SECONDS_MAX: Final = 60
 LOCK_WAIT_SECONDS_MAX: Final = 20
 ATTEMPTS_MAX: Final = 8
 RETRY_WAIT_SECONDS: Final = 0.01
+MILLISECONDS_PER_SECOND: Final = 1000
+
+CONNECT_SECONDS_MAX: Final = 3
+SILENCE_SECONDS_MAX: Final = 5
+"""How long a network may lose what we send, or all that is sent to us, before a connection counts
+as broken. A server that only takes its time still acknowledges."""
+
+KEEPALIVE_IDLE_SECONDS: Final = 2
+KEEPALIVE_INTERVAL_SECONDS: Final = 1
+KEEPALIVE_PROBES_MAX: Final = SILENCE_SECONDS_MAX - KEEPALIVE_IDLE_SECONDS
 
 CATALOG_LOCK: Final = 5_164_003
-"""Advisory lock held shared by whoever records under a catalog, exclusively by a publication."""
+"""Advisory lock held shared by whoever records under a catalog in an epoch, exclusively by who
+publishes or begins an epoch."""
 
 
 class RetryTransactionError(Exception):
     """The transaction met a concurrent one and has to be run again from the start."""
 
 
-def open_engine(url: str, connections_max: int = POOL_CONNECTIONS_MAX) -> Engine:
+def open_engine(
+    url: str,
+    connections_max: int = POOL_CONNECTIONS_MAX,
+    statement_seconds_max: float = STATEMENT_SECONDS_MAX,
+) -> Engine:
     """Open a pool of connections to the PostgreSQL at `url` (`postgresql+psycopg://…`)."""
     return create_engine(
         url,
@@ -45,7 +60,14 @@ def open_engine(url: str, connections_max: int = POOL_CONNECTIONS_MAX) -> Engine
         isolation_level="READ COMMITTED",
         connect_args={
             "application_name": "maywe",
-            "options": f"-c statement_timeout={STATEMENT_SECONDS_MAX}s "
+            "connect_timeout": CONNECT_SECONDS_MAX,
+            # Without meaning on Unix sockets, where libpq passes over them.
+            "keepalives_idle": KEEPALIVE_IDLE_SECONDS,
+            "keepalives_interval": KEEPALIVE_INTERVAL_SECONDS,
+            "keepalives_count": KEEPALIVE_PROBES_MAX,
+            "tcp_user_timeout": SILENCE_SECONDS_MAX * MILLISECONDS_PER_SECOND,
+            "options": "-c statement_timeout="
+            f"{round(statement_seconds_max * MILLISECONDS_PER_SECOND)}ms "
             f"-c lock_timeout={LOCK_WAIT_SECONDS_MAX}s -c jit=off",
         },
     )
@@ -121,11 +143,22 @@ _TROUBLE_OF_THE_SERVER: Final = (
 """Errors that are no fault of a statement; a cancelled statement is among them."""
 
 
+_CONNECTION_LIMIT_TEXTS: Final = (
+    "too many clients already",
+    "too many connections for",
+    "remaining connection slots are reserved",
+)
+"""How PostgreSQL words that it takes no more connections. Of a refused connection libpq hands on
+the text alone and no code; in another language than English it counts as not answering."""
+
+
 def _translated(cause: BaseException | None) -> Exception:
     match cause:
         case psycopg.errors.DiskFull():
             return UnavailableError("PostgreSQL's disk is full: free space, then send it again")
-        case psycopg.errors.TooManyConnections():
+        case psycopg.OperationalError() if any(
+            limit in str(cause) for limit in _CONNECTION_LIMIT_TEXTS
+        ):
             return OverloadedError("PostgreSQL's connection limit is reached: try again later")
         case psycopg.errors.QueryCanceled():
             return UnavailableError("PostgreSQL took too long: try again later")

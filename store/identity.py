@@ -5,6 +5,7 @@ What lives here: their checks against the ledger and their effects, each in the 
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from decision.errors import ErrorCode, NotFoundError, PreconditionError
 from decision.events import Merge, NewEvent, Split, Void
 from store import ledger, states
-from store.publications import Catalogs, PublishedCatalog
+from store.publications import Catalogs
 from store.schema import customer, event_void, merge_link, permission, state, subject, unmatched
 from store.sharding import shard_of
 from store.states import Rewrite
@@ -23,18 +24,18 @@ from store.subjects import (
     lock_persons,
     persons_of_roots,
 )
-from store.writing import Entry, Written, finish
+from store.writing import Entry, Recording, Written, finish
 
 
 def record(
-    connection: Connection, catalogs: Catalogs, published: PublishedCatalog, event: NewEvent
+    connection: Connection, catalogs: Catalogs, recording: Recording, event: NewEvent
 ) -> Written:
     """Record a void, merge or split that is new and well formed.
 
     Raises NotFoundError for an unknown voided event and PreconditionError for what the ledger
     does not allow.
     """
-    change = _Change(connection, catalogs, published, event)
+    change = _Change(connection, catalogs, recording, event)
     match event.body:
         case Void():
             return change.void(event.body)
@@ -52,12 +53,13 @@ class _Change:
         self,
         connection: Connection,
         catalogs: Catalogs,
-        published: PublishedCatalog,
+        recording: Recording,
         event: NewEvent,
     ) -> None:
         self._connection = connection
         self._catalogs = catalogs
-        self._published = published
+        self._recording = recording
+        self._published = recording.published
         self._event = event
         self._cause = {"event_ids": [event.event_id]}
 
@@ -260,13 +262,15 @@ class _Change:
         rewrites: list[Rewrite],
         facts: Mapping[str, object] = MappingProxyType({}),
     ) -> Written:
-        return finish(
+        written = finish(
             self._connection,
             self._catalogs,
-            self._published,
+            self._recording,
             [Entry(self._event, number, shard, facts)],
             rewrites,
         )
+        # Also who lost nothing by it: see `recording`.
+        return replace(written, narrowing=replace(written.narrowing, customers=written.standing))
 
 
 def _root_of(persons: dict[int, Person], number: int) -> int:

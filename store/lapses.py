@@ -14,7 +14,7 @@ from decision.changes import PermissionChange, lapses_and_beginnings, next_chang
 from decision.instants import Instant
 from store import record, states
 from store.change_codec import encode_changes
-from store.database import draw_recorded_instants, wall_clock
+from store.database import draw_recorded_instants
 from store.outbox import BY_TIME, Notice, append_notices
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import state, subject
@@ -35,15 +35,16 @@ class LapseWorker(SteppingWorker):
         engine: Engine,
         catalogs: Catalogs,
         announce: Callable[[Mapping[int, int]], None],
-        clock: Callable[[], Instant] = wall_clock,
+        clock: Callable[[], Instant] | None = None,
     ) -> None:
-        """Work as the class above says; `clock` tells what is due."""
+        """Work as the class above says; `clock` tells what is due, PostgreSQL's by default."""
         super().__init__(engine, catalogs, announce)
         self._clock = clock
 
     def _step(self, connection: Connection) -> Mapping[int, int] | None:
-        published = begin_recording(connection, self._catalogs)
-        now = self._clock()
+        recording = begin_recording(connection, self._catalogs)
+        published = recording.published
+        now = recording.now if self._clock is None else self._clock()
         roots = _lock_due(connection, now)
         if not roots:
             return None

@@ -4,7 +4,7 @@ What lives here: the making of rows, in a transaction that has locked the shards
 the feed read them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -13,21 +13,49 @@ from decision.instants import Instant
 from store.chain import canonical_json
 from store.change_codec import EncodedChange
 from store.database import copy_rows
+from store.floors import NOW_AHEAD_MICROSECONDS_MAX, CustomerFloor
 from store.subjects import Member, ShardPosition
 
 BY_TIME: Final[Mapping[str, object]] = {"time": True}
 """The cause of what begins or lapses by itself."""
 
-_COLUMNS: Final = ("shard", "seq", "subject", "root", "recorded_at", "cause", "changes")
+_COLUMNS: Final = (
+    "shard",
+    "seq",
+    "subject",
+    "root",
+    "recorded_at",
+    "cause",
+    "changes",
+    "narrowed_version",
+    "lost_at",
+)
+
+
+class Loss(NamedTuple):
+    """That a customer id lost something that its cached record may still show.
+
+    `version` is that of the state which no longer shows it, and `lost_at` from when on it is lost.
+    """
+
+    version: int
+    lost_at: Instant
 
 
 class Notice(NamedTuple):
-    """That a customer id's record is due, and what changed for it and why."""
+    """That a customer id's record is due, what changed for it and why, and what it lost if any."""
 
     member: Member
     root: int
     cause: Mapping[str, object]
     changes: list[EncodedChange]
+    loss: Loss | None = None
+
+
+def narrowed_at(recorded_at: Instant, lost_at: Instant) -> Instant:
+    """Tell which instant may not be taken for the future any more once a row's loss counts."""
+    is_now = recorded_at < lost_at <= recorded_at + NOW_AHEAD_MICROSECONDS_MAX
+    return lost_at if is_now else recorded_at
 
 
 def append_notices(
@@ -35,10 +63,15 @@ def append_notices(
     notices: Iterable[Notice],
     recorded_at: Instant,
     positions: dict[int, ShardPosition],
-) -> None:
-    """Append notices to the outboxes of locked shards, moving their positions."""
+) -> Sequence[CustomerFloor]:
+    """Append notices to the outboxes of locked shards, moving their positions.
+
+    Gives the floors of the customers who lost something. An erased id has none: nobody can ask for
+    it any more.
+    """
     rows = []
-    for member, root, cause, changes in notices:
+    floors = []
+    for member, root, cause, changes, loss in notices:
         position = positions[member.shard]
         position = position._replace(seq=position.seq + 1)
         positions[member.shard] = position
@@ -51,6 +84,10 @@ def append_notices(
                 recorded_at,
                 canonical_json(cause),
                 canonical_json(changes),
+                *(loss or (None, None)),
             )
         )
+        if loss is not None and member.customer_id:
+            floors.append(CustomerFloor(member.customer_id, position.seq, loss.version))
     copy_rows(connection, "outbox", _COLUMNS, rows)
+    return floors

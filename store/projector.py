@@ -20,7 +20,9 @@ from sqlalchemy import Connection, Engine, Row, Select, func, select, update
 from decision.errors import UnavailableError
 from store.cache import Batch, Cache
 from store.database import reading, run_transaction
+from store.epochs import raise_epoch
 from store.meta import CacheLife, Meta
+from store.redis_client import ShardUnavailableError
 from store.schema import customer, installation, outbox, publication, shard, state, subject
 
 ROWS_PER_BATCH: Final = 500
@@ -30,7 +32,7 @@ BATCHES_PER_TURN_MAX: Final = 20
 POLL_SECONDS: Final = 0.05
 """How often projecting looks for rows when nobody wakes it."""
 
-BACKOFF_SECONDS_MAX: Final = 2.0
+BACKOFF_SECONDS_MAX: Final = 0.5
 BACKOFF_DOUBLINGS_MAX: Final = 10
 APPLIED_POLL_SECONDS: Final = 0.002
 
@@ -43,6 +45,7 @@ class ProjectorCounts:
 
     rows_applied: int = 0
     incarnations_begun: int = 0
+    epochs_begun: int = 0
     failures: int = 0
 
 
@@ -71,6 +74,7 @@ class Projector:
         self._engine = engine
         self._cache = cache
         self._rows_per_batch = rows_per_batch
+        self._last_epoch = 0
         self.counts = ProjectorCounts()
 
     def project_shard(self, number: int) -> int:
@@ -97,9 +101,12 @@ class Projector:
         applied = 0
         begun_before = self.counts.incarnations_begun
         failure: Exception | None = None
-        for source in sources:
+        # A shard that a cluster does not answer for is not among them: it waits, the others do not.
+        for source in [source for source in sources if source.number in metas]:
             try:
                 applied += self._bring_forward(source, metas[source.number])
+            except ShardUnavailableError as error:
+                failure = failure or error
             except UnavailableError:
                 raise
             except Exception as error:  # noqa: BLE001 - one bad shard must not hold up the others
@@ -152,13 +159,26 @@ class Projector:
         except UnavailableError:
             return False
         return all(
-            (meta := metas[number]) is not None and meta.applied_seq >= seq
+            (meta := metas.get(number)) is not None and meta.applied_seq >= seq
             for number, seq in positions.items()
         )
 
     def _bring_forward(self, source: ShardSource, meta: Meta | None) -> int:
-        """Apply what a shard lacks, in order; `meta` was read before `source`."""
-        if meta is None or meta.life != source.life or meta.applied_seq > source.seq:
+        """Apply what a shard lacks, in order; `meta` was read before `source`.
+
+        A meta that went backward within its life, with a Redis that is back at an older snapshot or
+        a replica that was behind, is brought forward from there. That is safe: all that is written
+        to a shard goes through one sequence of calls, each of them atomic, and such a Redis is as
+        it was after some of the first of them. So every row up to the meta's seq is applied there,
+        every row after it is applied again, and what a delayed fill of the same life puts in is
+        replaced like anything older, since the record of a row that comes is never older than the
+        row. Only where rows are missing is nothing left but a new life.
+        """
+        if meta is not None and _is_ahead(meta, source):
+            self._begin_epoch(source, meta)
+            self._begin_incarnation(source, meta)
+            return 0
+        if meta is None or meta.life != source.life:
             self._begin_incarnation(source, meta)
             return 0
         applied = 0
@@ -208,6 +228,25 @@ class Projector:
                 .where(outbox.c.seq <= source.seq)
                 .limit(self._rows_per_batch)
             ).all()
+
+    def _begin_epoch(self, source: ShardSource, meta: Meta) -> None:
+        """Begin a later life of the ledger: this one lacks what Redis had from it."""
+        seen_epoch = max(meta.life.epoch, source.life.epoch)
+        epoch = raise_epoch(self._engine, seen_epoch)
+        if epoch == self._last_epoch:
+            return
+        # Once for all shards, most of which are ahead together.
+        self._last_epoch = epoch
+        self.counts.epochs_begun += 1
+        _logger.error(
+            "Redis is ahead of PostgreSQL, which must have lost commits in a restore or fail-over: "
+            "shard %d stands at %s in Redis, but at seq %d of %s in PostgreSQL; now in epoch %d",
+            source.number,
+            meta,
+            source.seq,
+            source.life,
+            epoch,
+        )
 
     def _begin_incarnation(self, source: ShardSource, meta: Meta | None) -> None:
         begun = run_transaction(
@@ -276,13 +315,6 @@ def _draw_incarnation(
     The shard stays locked until commit, so nothing is recorded between the seq and the life.
     """
     cached_life = cached.life if cached is not None else seen.life
-    if cached_life.epoch > seen.life.epoch:
-        # Redis comes from a later life of the ledger than the one that was restored.
-        connection.execute(
-            update(installation).values(
-                epoch=func.greatest(installation.c.epoch, cached_life.epoch)
-            )
-        )
     drawn = connection.execute(
         update(shard)
         .where(shard.c.number == seen.number)
@@ -302,6 +334,16 @@ def _draw_incarnation(
         is_complete=not has_customers,
         newest_publication=source.newest_publication,
     )
+
+
+def _is_ahead(meta: Meta, source: ShardSource) -> bool:
+    """Tell whether Redis shows more than PostgreSQL has, though it was read before.
+
+    Whatever is in Redis was committed before, lives too, so PostgreSQL was set back since.
+    """
+    if meta.life.epoch != source.life.epoch:
+        return meta.life.epoch > source.life.epoch
+    return meta.life.incarnation > source.life.incarnation or meta.applied_seq > source.seq
 
 
 def _lacks_something(meta: Meta, source: ShardSource) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, func, select
 
 from decision.catalog import EMPTY_CATALOG, Catalog
 from decision.catalog_document import read_catalog
@@ -15,7 +15,7 @@ from decision.errors import ErrorCode, NotFoundError
 from decision.instants import BEGINNING, Instant
 from store.code_numbers import CodeNumbers
 from store.database import reading
-from store.schema import code_number, publication
+from store.schema import code_number, installation, publication
 
 PUBLICATIONS_KEPT_MAX: Final = 64
 """Parsed publications that a process keeps. Rarely few, because states name the publication under
@@ -111,6 +111,7 @@ class Catalogs:
         """
         self._engine = engine
         self._lock = threading.Lock()
+        self._epoch = 0
         self._newest = NOTHING_PUBLISHED
         self._kept_max = kept_max
         self._by_number: OrderedDict[int, PublishedCatalog] = OrderedDict()
@@ -131,10 +132,10 @@ class Catalogs:
 
     def newest_in(self, connection: Connection) -> PublishedCatalog:
         """Give the newest publication that a transaction sees."""
-        number = connection.scalar(
-            select(publication.c.number).order_by(publication.c.number.desc()).limit(1)
-        )
-        return self.by_number(connection, number or 0)
+        newest = select(func.coalesce(func.max(publication.c.number), 0)).scalar_subquery()
+        row = connection.execute(select(newest.label("number"), installation.c.epoch)).one()
+        self.enter_epoch(row.epoch)
+        return self.by_number(connection, row.number)
 
     def known_at(self, connection: Connection, known_at: Instant) -> PublishedCatalog:
         """Give the publication that was the newest as known at an instant."""
@@ -145,6 +146,14 @@ class Catalogs:
             .limit(1)
         )
         return self.by_number(connection, number or 0)
+
+    def get(self, number: int) -> PublishedCatalog:
+        """Give one publication; PostgreSQL is asked unless it is kept. Raises UnavailableError."""
+        found = self._kept(number)
+        if found is not None:
+            return found
+        with reading(self._engine) as connection:
+            return self.by_number(connection, number)
 
     def by_number(self, connection: Connection, number: int) -> PublishedCatalog:
         """Give one publication, parsed unless it is kept."""
@@ -173,6 +182,14 @@ class Catalogs:
             while len(self._by_number) > self._kept_max:
                 self._by_number.popitem(last=False)
             return kept
+
+    def enter_epoch(self, epoch: int) -> None:
+        """Forget everything in a later life of the ledger, where numbers may be given anew."""
+        with self._lock:
+            if epoch > self._epoch:
+                self._epoch = epoch
+                self._newest = NOTHING_PUBLISHED
+                self._by_number.clear()
 
     def _kept(self, number: int) -> PublishedCatalog | None:
         if number == NOTHING_PUBLISHED.number:

@@ -6,7 +6,7 @@ What lives here: what happens in the moment of publication. The roll-out that fo
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, text
 
@@ -33,10 +33,12 @@ from decision.instants import Instant
 from store import chain
 from store.code_numbers import CodeNumbers
 from store.database import CATALOG_LOCK, draw_recorded_instants, reading, run_transaction
+from store.floors import Narrowing
+from store.outbox import narrowed_at
 from store.publications import Catalogs, PublishedCatalog, load_code_numbers
 from store.recording import mark_used
 from store.schema import code_number, job, job_piece, publication, shard, state, used_code
-from store.writing import read_epoch
+from store.writing import Recording, read_recording
 
 ROLL_OUT = "roll_out"
 """The kind of job that brings every state under a publication."""
@@ -60,12 +62,17 @@ class NewPublication:
 
 @dataclass(frozen=True, slots=True)
 class PublicationRecorded:
-    """A publication that stands in the ledger, now or since an earlier time."""
+    """A publication that stands in the ledger, now or since an earlier time.
+
+    `narrowing` is never empty: a publication may take away from anybody.
+    """
 
     number: int
     recorded_at: Instant
     is_repeated: bool
     epoch: int
+    is_epoch_settled: bool
+    narrowing: Narrowing
 
 
 def validate(
@@ -165,12 +172,13 @@ def _publish(
     keep: Callable[[PublishedCatalog], None],
 ) -> PublicationRecorded:
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": CATALOG_LOCK})
+    recording = read_recording(connection, catalogs)
+    newest = recording.published
     earlier = connection.execute(
         select(publication).where(publication.c.publication_id == new.publication_id)
     ).one_or_none()
     if earlier is not None:
-        return _repeated(connection, earlier, new)
-    newest = catalogs.newest_in(connection)
+        return _repeated(connection, catalogs, earlier, new, recording)
     if new.expected_number not in (None, newest.number):
         message = (
             f"publication {newest.number} is the newest, not {new.expected_number}: "
@@ -188,13 +196,40 @@ def _publish(
     mark_used(connection, codes_of_wordings(published.catalog))
     _start_roll_out(connection, published.number, recorded_at)
     keep(replace(published, recorded_at=recorded_at))
+    return _recorded(published.catalog, published.number, recorded_at, recording)
+
+
+def _recorded(
+    catalog: Catalog,
+    number: int,
+    recorded_at: Instant,
+    recording: Recording,
+    *,
+    is_repeated: bool = False,
+) -> PublicationRecorded:
+    suspended_from = [
+        partner.suspension.start
+        for partner in catalog.partners.values()
+        if partner.suspension is not None
+    ]
+    # Who suspends a partner "now" may have a clock that is ahead of ours.
+    not_before = max((narrowed_at(recorded_at, at) for at in suspended_from), default=recorded_at)
     return PublicationRecorded(
-        published.number, recorded_at, is_repeated=False, epoch=read_epoch(connection)
+        number,
+        recorded_at,
+        is_repeated=is_repeated,
+        epoch=recording.epoch,
+        is_epoch_settled=recording.is_epoch_settled,
+        narrowing=Narrowing(recording.epoch, publication=number, narrowed_at=not_before),
     )
 
 
 def _repeated(
-    connection: Connection, earlier: Row[tuple[object, ...]], new: NewPublication
+    connection: Connection,
+    catalogs: Catalogs,
+    earlier: Row[Any],
+    new: NewPublication,
+    recording: Recording,
 ) -> PublicationRecorded:
     if earlier.content != new.content:
         message = f"the publication id {new.publication_id!r} is taken by another document"
@@ -203,9 +238,8 @@ def _repeated(
             ErrorCode.PUBLICATION_ID_TAKEN,
             {"field": "publication_id", "publication_id": new.publication_id},
         )
-    return PublicationRecorded(
-        earlier.number, earlier.recorded_at, is_repeated=True, epoch=read_epoch(connection)
-    )
+    catalog = catalogs.by_number(connection, earlier.number).catalog
+    return _recorded(catalog, earlier.number, earlier.recorded_at, recording, is_repeated=True)
 
 
 def _append(connection: Connection, number: int, recorded_at: Instant, new: NewPublication) -> None:

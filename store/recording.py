@@ -28,19 +28,20 @@ from decision.events import Merge, NewEvent, Split, TimelineEvent, Void
 from decision.instants import Instant
 from store import identity, ledger, states
 from store.database import RetryTransactionError, run_transaction
+from store.floors import CustomerFloor, Narrowing
 from store.ledger import StoredEvent
+from store.narrowing import lost_by, narrowing_of
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import used_code
 from store.sharding import shard_of
 from store.states import Rewrite
 from store.subjects import (
     Person,
+    connected_members,
     find_or_make_subjects,
-    find_roots,
     lock_persons,
-    persons_of_roots,
 )
-from store.writing import Entry, begin_recording, finish, positions_of, read_epoch
+from store.writing import Entry, Recording, begin_recording, finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,20 @@ class Recorded:
     """An event that stands in the ledger, now or since an earlier time.
 
     `positions` gives the seq of each shard, in this `epoch`, at which the cache shows it. `events`
-    is the timeline of the person it belongs to, as it stands with the event.
+    is the timeline of the person it belongs to, as it stands with the event. `narrowing` is what it
+    took away of that person's permissions, empty if nothing; of a repeated event all that it may
+    have taken away, from whomever, since nobody may have been told the first time.
     """
 
     event: NewEvent
     recorded_at: Instant
     is_repeated: bool
     epoch: int
+    is_epoch_settled: bool
     positions: Mapping[int, int]
     published: PublishedCatalog
     events: Sequence[TimelineEvent]
+    narrowing: Narrowing
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class Recorder:
         self._engine = engine
         self._catalogs = catalogs
         self._announce = announce
-        self._known_used_codes: set[UsedCode] = set()
+        self._known_used_codes: dict[int, set[UsedCode]] = {}
 
     def record_one(self, event: NewEvent) -> Recorded:
         """Record one event. Raises whatever it is refused with."""
@@ -117,18 +122,19 @@ class Recorder:
         # Only what is committed may be taken as marked: a rollback takes the marks away too.
         for outcome in outcomes:
             if isinstance(outcome, Recorded):
-                self._known_used_codes |= codes_of_body(outcome.event.body)
+                known = self._known_used_codes.setdefault(outcome.epoch, set())
+                known |= codes_of_body(outcome.event.body)
         return outcomes
 
     def _record_identity(self, event: NewEvent) -> Outcome:
         def work(connection: Connection) -> Recorded:
-            published = begin_recording(connection, self._catalogs)
-            check_event(event, published.catalog)
+            recording = begin_recording(connection, self._catalogs)
+            check_event(event, recording.published.catalog)
             found = ledger.find_events(connection, [event.event_id]).get(event.event_id)
             if found is not None:
-                return _repeated(connection, event, found, published)
+                return _repeated(connection, event, found, recording)
             try:
-                written = identity.record(connection, self._catalogs, published, event)
+                written = identity.record(connection, self._catalogs, recording, event)
             except PreconditionError:
                 # What is in the way may be this very event, sent twice at once.
                 if ledger.find_events(connection, [event.event_id]):
@@ -138,10 +144,12 @@ class Recorder:
                 event,
                 written.recorded_at[0],
                 is_repeated=False,
-                epoch=read_epoch(connection),
+                epoch=recording.epoch,
+                is_epoch_settled=recording.is_epoch_settled,
                 positions=written.positions,
-                published=published,
+                published=recording.published,
                 events=(),
+                narrowing=written.narrowing,
             )
 
         try:
@@ -165,9 +173,12 @@ class Recorder:
         if positions:
             self._announce(positions)
 
-    def _mark_used(self, connection: Connection, events: Sequence[NewEvent]) -> None:
+    def _mark_used(
+        self, connection: Connection, recording: Recording, events: Sequence[NewEvent]
+    ) -> None:
         used = set[UsedCode]().union(*(codes_of_body(event.body) for event in events))
-        mark_used(connection, used - self._known_used_codes)
+        # What was marked in an older epoch may be lost with the end of it.
+        mark_used(connection, used - self._known_used_codes.get(recording.epoch, set()))
 
 
 def mark_used(connection: Connection, used: set[UsedCode]) -> None:
@@ -201,13 +212,13 @@ class _Run:
         connection: Connection,
         catalogs: Catalogs,
         events: Sequence[NewEvent],
-        mark_used: Callable[[Connection, Sequence[NewEvent]], None],
+        mark_used: Callable[[Connection, Recording, Sequence[NewEvent]], None],
     ) -> None:
         self._connection = connection
         self._catalogs = catalogs
         self._events = events
         self._mark_used = mark_used
-        self._published = begin_recording(connection, catalogs)
+        self._recording = begin_recording(connection, catalogs)
         self._stored = ledger.find_events(connection, {event.event_id for event in events})
 
     def record(self) -> list[Outcome]:
@@ -219,7 +230,7 @@ class _Run:
                 outcomes.append(Refused(event, refusal))
             elif event.event_id in self._stored:
                 stored = self._stored[event.event_id]
-                outcomes.append(_repeated(self._connection, event, stored, self._published))
+                outcomes.append(_repeated(self._connection, event, stored, self._recording))
             else:
                 outcomes.append(recorded[event.event_id])
                 # Whatever comes under this id after the first one repeats it.
@@ -236,7 +247,7 @@ class _Run:
             refusal = None
             try:
                 if earlier is None:
-                    check_event(event, self._published.catalog)
+                    check_event(event, self._recording.published.catalog)
                     accepted[event.event_id] = event
                 else:
                     _refuse_other_content(event, earlier)
@@ -246,22 +257,21 @@ class _Run:
         return list(accepted.values()), refusals
 
     def _write(self, events: Sequence[NewEvent]) -> dict[str, Recorded]:
-        connection, published = self._connection, self._published
+        connection, recording = self._connection, self._recording
         subjects = find_or_make_subjects(connection, {event.customer_id for event in events})
         persons = lock_persons(connection, subjects.values())
-        self._mark_used(connection, events)
+        self._mark_used(connection, recording, events)
         entries = [
             Entry(event, subjects[event.customer_id], shard_of(event.customer_id))
             for event in events
         ]
         rewrites = self._fold(persons, entries)
-        written = finish(connection, self._catalogs, published, entries, rewrites)
-        epoch = read_epoch(connection)
+        written = finish(connection, self._catalogs, recording, entries, rewrites)
         events_of_subject = {
             subject: rewrite.folded.events for rewrite in rewrites for subject in rewrite.previous
         }
-        shards_of_subject = {
-            member.subject: [other.shard for other in person.members]
+        members_of_subject = {
+            member.subject: person.members
             for person in persons.values()
             for member in person.members
         }
@@ -270,12 +280,21 @@ class _Run:
                 entry.event,
                 recorded_at,
                 is_repeated=False,
-                epoch=epoch,
+                epoch=recording.epoch,
+                is_epoch_settled=recording.is_epoch_settled,
                 positions={
-                    number: written.positions[number] for number in shards_of_subject[entry.subject]
+                    member.shard: written.positions[member.shard]
+                    for member in members_of_subject[entry.subject]
                 },
-                published=published,
+                published=recording.published,
                 events=events_of_subject[entry.subject],
+                narrowing=narrowing_of(
+                    entry.event.body,
+                    recorded_at,
+                    written,
+                    recording.published.catalog,
+                    members_of_subject[entry.subject],
+                ),
             )
             for entry, recorded_at in zip(entries, written.recorded_at, strict=True)
         }
@@ -298,7 +317,7 @@ class _Run:
                         *ledger.joined(timelines, (member.subject for member in person.members)),
                         *new_events[root],
                     ],
-                    self._published,
+                    self._recording.published,
                 ),
                 before.get(root),
                 {"event_ids": [event.event_id for event in new_events[root]]},
@@ -327,19 +346,35 @@ def _refuse_other_content(event: NewEvent, earlier: NewEvent) -> None:
 
 
 def _repeated(
-    connection: Connection, event: NewEvent, stored: StoredEvent, published: PublishedCatalog
+    connection: Connection, event: NewEvent, stored: StoredEvent, recording: Recording
 ) -> Recorded:
-    """Answer an event that the ledger has already, as the person stands now."""
+    """Answer an event that the ledger has already, as the person stands now.
+
+    What it took away may never have been told of, and its row in the outbox may be one of many
+    since. So every customer id that was ever one person with its own gets a floor, where it stands
+    now: a merge or split since then may have carried off an id that the event concerned.
+    """
     _refuse_other_content(event, stored.event)
-    root = find_roots(connection, [stored.subject])[stored.subject]
-    members = persons_of_roots(connection, [root])[root].members
-    subjects = [member.subject for member in members]
+    connected = connected_members(connection, stored.subject)
+    [root] = {found.root for found in connected if found.member.subject == stored.subject}
+    members = [found for found in connected if found.root == root]
+    subjects = [found.member.subject for found in members]
     return Recorded(
         event,
         stored.recorded_at,
         is_repeated=True,
-        epoch=read_epoch(connection),
-        positions=positions_of(connection, {member.shard for member in members}),
-        published=published,
+        epoch=recording.epoch,
+        is_epoch_settled=recording.is_epoch_settled,
+        positions={found.member.shard: found.shard_seq for found in members},
+        published=recording.published,
         events=ledger.joined(ledger.load_timelines(connection, subjects), subjects),
+        narrowing=Narrowing(
+            recording.epoch,
+            [
+                CustomerFloor(found.member.customer_id, found.shard_seq, found.version)
+                for found in connected
+                if found.member.customer_id
+            ],
+            narrowed_at=lost_by(event.body, stored.recorded_at),
+        ),
     )

@@ -17,15 +17,14 @@ from decision.impact import Impact
 from decision.instants import Instant
 from decision.timeline import PermissionTimeline
 from store import record, states
-from store.database import wall_clock
-from store.publications import Catalogs, PublishedCatalog
+from store.publications import Catalogs
 from store.publishing import ROLL_OUT
 from store.schema import job, job_piece, publication, shard, state
 from store.sharding import SHARD_COUNT
 from store.states import StoredState
 from store.stepping import SteppingWorker
 from store.subjects import lock_persons
-from store.writing import begin_recording, finish
+from store.writing import Recording, begin_recording, finish
 
 SUBJECTS_PER_STEP: Final = 200
 """Persons that one transaction of a roll-out folds; it holds their locks that long."""
@@ -57,7 +56,7 @@ class RolloutWorker(SteppingWorker):
     """Does pieces of the newest publication's roll-out."""
 
     def _step(self, connection: Connection) -> Mapping[int, int] | None:
-        published = begin_recording(connection, self._catalogs)
+        recording = begin_recording(connection, self._catalogs)
         piece = connection.execute(
             select(job_piece)
             .join(job, job.c.number == job_piece.c.job)
@@ -68,7 +67,7 @@ class RolloutWorker(SteppingWorker):
             .with_for_update(skip_locked=True, of=job_piece)
         ).one_or_none()
         if piece is None:
-            return _complete(connection, published.number)
+            return _complete(connection, recording)
         subjects = connection.scalars(
             select(state.c.subject)
             .where(state.c.shard == piece.shard)
@@ -76,7 +75,7 @@ class RolloutWorker(SteppingWorker):
             .order_by(state.c.subject)
             .limit(SUBJECTS_PER_STEP)
         ).all()
-        step = _Step(connection, self._catalogs, published)
+        step = _Step(connection, self._catalogs, recording)
         positions = step.bring_under(list(subjects)) if subjects else {}
         connection.execute(
             update(job_piece)
@@ -95,13 +94,11 @@ class RolloutWorker(SteppingWorker):
 class _Step:
     """One transaction's worth of persons brought under the newest publication."""
 
-    def __init__(
-        self, connection: Connection, catalogs: Catalogs, published: PublishedCatalog
-    ) -> None:
+    def __init__(self, connection: Connection, catalogs: Catalogs, recording: Recording) -> None:
         self._connection = connection
         self._catalogs = catalogs
-        self._published = published
-        self._now = wall_clock()
+        self._recording = recording
+        self._published = recording.published
         self._impacts: dict[int, Impact] = {}
         self.changed_count = 0
 
@@ -133,7 +130,9 @@ class _Step:
                 rewrites.append(states.rewrite_of(folded, before[root], cause))
         if not rewrites:
             return {}
-        written = finish(self._connection, self._catalogs, self._published, [], rewrites)
+        written = finish(
+            self._connection, self._catalogs, self._recording, [], rewrites, tells_losses=False
+        )
         return written.positions
 
     def _changes_record(self, before: StoredState, after: PermissionTimeline) -> bool:
@@ -152,7 +151,7 @@ class _Step:
                 self._published.numbers,
                 version=before.version,
                 publication=self._published.number,
-                made_at=self._now,
+                made_at=self._recording.now,
             )
         )
 
@@ -170,7 +169,7 @@ class _Step:
             self._catalog_of(before),
             after,
             self._published.catalog,
-            self._now,
+            self._recording.now,
         )
         return next(changes, None) is not None
 
@@ -178,8 +177,9 @@ class _Step:
         return self._catalogs.by_number(self._connection, before.publication).catalog
 
 
-def _complete(connection: Connection, number: int) -> Mapping[int, int] | None:
+def _complete(connection: Connection, recording: Recording) -> Mapping[int, int] | None:
     """Note the roll-out as complete, once, when nobody is at a piece of it any more."""
+    number = recording.published.number
     behind = select(shard.c.number).where(shard.c.rolled_out_publication < number)
     if connection.scalar(behind.limit(1)) is None or _pieces_left(connection):
         return None
@@ -189,7 +189,7 @@ def _complete(connection: Connection, number: int) -> Mapping[int, int] | None:
         update(job)
         .where(job.c.kind == ROLL_OUT)
         .where(job.c.publication == number)
-        .values(completed_at=wall_clock())
+        .values(completed_at=recording.now)
     )
     return {}
 

@@ -197,7 +197,36 @@ outbox = Table(
     Column("recorded_at", BigInteger, nullable=False),
     Column("cause", JSONB, nullable=False),
     Column("changes", JSONB, nullable=False),
+    Column(
+        "narrowed_version",
+        BigInteger,
+        comment="state version that shows what the row took away; none: it took nothing away",
+    ),
+    Column("lost_at", BigInteger, comment="when that is lost; see store.outbox.narrowed_at"),
     comment="what changed, in commit order by shard",
+)
+Index(
+    "outbox_narrowing",
+    outbox.c.shard,
+    outbox.c.seq,
+    postgresql_where=outbox.c.narrowed_version.is_not(None),
+)
+Index("outbox_lost_at", outbox.c.lost_at, postgresql_where=outbox.c.lost_at.is_not(None))
+Index(
+    "outbox_losing_later",
+    outbox.c.lost_at,
+    postgresql_where=outbox.c.lost_at > outbox.c.recorded_at,
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("process_id", Text, primary_key=True),
+    Column("control_address", Text, nullable=False, comment="where the process is told of floors"),
+    Column("renewals", BigInteger, nullable=False),
+    Column("length_milliseconds", Integer, nullable=False),
+    Column("renewed_at", BigInteger, nullable=False, comment="for people; nobody decides by it"),
+    comment="which decision processes may answer from the cache, each for a short time",
 )
 
 job = Table(
@@ -242,5 +271,13 @@ installation = Table(
     Column("is_only_row", Boolean, primary_key=True),
     Column("epoch", Integer, nullable=False, comment="life of the ledger; raised on restore"),
     Column("import_key", LargeBinary, nullable=False, comment="secret; for deriving event ids"),
+    Column(
+        "settled_epoch",
+        Integer,
+        nullable=False,
+        comment="the last epoch from whose beginning on every older lease is known to be over",
+    ),
+    Column("system_identifier", Text, comment="of the server last seen; none: not seen yet"),
+    Column("timeline", Text, comment="of the server last seen; none: not seen yet"),
     comment="what there is one of",
 )

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, delete, func, select
 
 from decision.answer import allowed_intervals
 from decision.changes import (
-    PermissionChange,
+    first_losses,
     lapses_and_beginnings,
     next_change_at,
     permission_changes,
@@ -21,12 +21,13 @@ from decision.changes import (
 from decision.events import TimelineEvent
 from decision.fold import fold
 from decision.grants import FoldedTimeline, Unmatched, UnmatchedCause
-from decision.instants import Instant
+from decision.instants import BEGINNING, Instant
 from decision.timeline import NOBODY, PermissionTimeline, permission_timeline
 from store import ledger, record
 from store.change_codec import EncodedChange, encode_changes
-from store.database import copy_rows, wall_clock
-from store.outbox import BY_TIME, Notice
+from store.database import copy_rows
+from store.floors import NOW_AHEAD_MICROSECONDS_MAX
+from store.outbox import BY_TIME, Loss, Notice
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import customer, permission, shard, state, subject, unmatched
 from store.subjects import Person, persons_of_roots
@@ -148,12 +149,19 @@ class StateWriter:
         catalogs: Catalogs,
         published: PublishedCatalog,
         now: Instant,
+        *,
+        tells_losses: bool = True,
     ) -> None:
-        """Write states folded under `published`, judged from `now` on."""
+        """Write states folded under `published`, judged from `now` on, which is PostgreSQL's.
+
+        Without `tells_losses` the notices name no loss: what a publication takes away counts from
+        its recording on, and not only when the roll-out comes by.
+        """
         self._connection = connection
         self._catalogs = catalogs
         self._published = published
         self._now = now
+        self._tells_losses = tells_losses
 
     def write(self, rewrites: Sequence[Rewrite]) -> list[Notice]:
         """Replace states and what follows from them, and give the notices to append about it."""
@@ -214,10 +222,7 @@ class StateWriter:
 
     def _state_row(self, rewrite: Rewrite) -> Sequence[object]:
         person, timeline = rewrite.folded.person, rewrite.folded.timeline
-        version = 1 + max(
-            (before.version for before in rewrite.previous.values() if before is not None),
-            default=0,
-        )
+        version = new_version(rewrite)
         # A machine whose clock is behind may not begin to watch what was told of already.
         watched_through = max(
             [
@@ -252,34 +257,64 @@ class StateWriter:
 
     def _notices(self, rewrite: Rewrite) -> Iterable[Notice]:
         """Give a notice for each member, and before it one of what time had changed untold."""
-        encoded_by_previous: dict[int, tuple[list[EncodedChange], list[EncodedChange]]] = {}
-        numbers, root = self._published.numbers, rewrite.folded.person.root
+        compared: dict[int, _Comparison] = {}
+        root = rewrite.folded.person.root
         for member in rewrite.folded.person.members:
             before = rewrite.previous[member.subject]
-            encoded = encoded_by_previous.get(id(before))
-            if encoded is None:
-                lapses, changes = self._changes(before, rewrite.folded.timeline)
-                encoded = encode_changes(lapses, numbers), encode_changes(changes, numbers)
-                encoded_by_previous[id(before)] = encoded
-            if encoded[0]:
-                yield Notice(member, root, BY_TIME, encoded[0])
-            yield Notice(member, root, rewrite.cause, encoded[1])
+            found = compared.get(id(before))
+            if found is None:
+                found = compared[id(before)] = self._compare(before, rewrite)
+            if found.lapses:
+                yield Notice(member, root, BY_TIME, found.lapses)
+            yield Notice(member, root, rewrite.cause, found.changes, found.loss)
 
-    def _changes(
-        self, stored: StoredState | None, after: PermissionTimeline
-    ) -> tuple[Iterable[PermissionChange], Iterable[PermissionChange]]:
+    def _compare(self, stored: StoredState | None, rewrite: Rewrite) -> "_Comparison":
         """Tell what time had changed before and nobody had told of yet, then what changes now."""
-        catalog = self._published.catalog
+        published, after = self._published, rewrite.folded.timeline
+        catalog, numbers = published.catalog, published.numbers
         if stored is None:
-            return (), permission_changes(NOBODY, catalog, after, catalog, self._now)
-        before = record.decode(stored.record, self._published.numbers).timeline
+            changes = permission_changes(NOBODY, catalog, after, catalog, self._now)
+            return _Comparison([], encode_changes(changes, numbers), None)
+        before = record.decode(stored.record, numbers).timeline
         before_catalog = self._catalogs.by_number(self._connection, stored.publication).catalog
         # A machine whose clock is behind may not tell of the same lapse twice.
         now = max(self._now, stored.watched_through)
-        return (
-            lapses_and_beginnings(before, before_catalog, stored.watched_through, now),
-            permission_changes(before, before_catalog, after, catalog, now),
-        )
+        lapses = lapses_and_beginnings(before, before_catalog, stored.watched_through, now)
+        changes = permission_changes(before, before_catalog, after, catalog, now)
+        loss = self._loss(before, after, new_version(rewrite)) if self._tells_losses else None
+        return _Comparison(encode_changes(lapses, numbers), encode_changes(changes, numbers), loss)
+
+    def _loss(
+        self, before: PermissionTimeline, after: PermissionTimeline, version: int
+    ) -> Loss | None:
+        """Tell whether the old record shows anything as allowed that the new one does not.
+
+        All that the old record still holds is compared, also of the last day: whoever reads it has
+        a clock of their own, which may be behind.
+        """
+        losses = first_losses(before, after, self._now - record.TRIM_MARGIN_MICROSECONDS)
+        if not losses:
+            return None
+        counting_as_now = [
+            instant for instant in losses if instant <= self._now + NOW_AHEAD_MICROSECONDS_MAX
+        ]
+        lost_at = max(counting_as_now) if counting_as_now else min(losses)
+        return Loss(version, max(self._now, lost_at))
+
+
+class _Comparison(NamedTuple):
+    """What a member's new state changes against the one under which it answered before."""
+
+    lapses: list[EncodedChange]
+    changes: list[EncodedChange]
+    loss: Loss | None
+
+
+def new_version(rewrite: Rewrite) -> int:
+    """Give a version above those of all states under which the members answered before."""
+    return 1 + max(
+        (before.version for before in rewrite.previous.values() if before is not None), default=0
+    )
 
 
 class CurrentRecord(NamedTuple):
@@ -330,14 +365,14 @@ def _fold_afresh(
 ) -> dict[int, bytes]:
     persons = persons_of_roots(connection, roots)
     versions = {root: found.version for root, found in load_states(connection, roots).items()}
-    made_at = wall_clock()
     return {
         folded.person.root: record.encode(
             folded.timeline,
             published.numbers,
             version=versions[folded.person.root],
             publication=published.number,
-            made_at=made_at,
+            # Nothing is left out: this is read once, and no clock of ours need be trusted.
+            made_at=BEGINNING,
         )
         for folded in load_and_fold(connection, persons.values(), published)
     }

@@ -7,11 +7,23 @@ in `knowledge`. A person is a root subject with all subjects whose chain of merg
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from store.database import RetryTransactionError
-from store.schema import customer, shard, subject
+from store.schema import customer, merge_link, shard, state, subject
 from store.sharding import shard_of
 
 
@@ -129,6 +141,54 @@ def persons_of_roots(connection: Connection, roots: Collection[int]) -> dict[int
         if row.named_by_merge:
             named.add(row.root)
     return {root: Person(root, found, root in named) for root, found in members.items()}
+
+
+class ConnectedMember(NamedTuple):
+    """A customer id as it stands: its person, the version of its state, where its shard is."""
+
+    member: Member
+    root: int
+    version: int
+    shard_seq: int
+
+
+def connected_members(connection: Connection, number: int) -> list[ConnectedMember]:
+    """Give a subject with all that were ever one person with it, all in one snapshot."""
+    found = select(literal(number, BigInteger).label("number")).cte(recursive=True)
+    found = found.union(
+        select(
+            case(
+                (merge_link.c.from_subject == found.c.number, merge_link.c.into_subject),
+                else_=merge_link.c.from_subject,
+            )
+        ).where(
+            or_(
+                merge_link.c.from_subject == found.c.number,
+                merge_link.c.into_subject == found.c.number,
+            )
+        )
+    )
+    rows = connection.execute(
+        select(
+            subject.c.number,
+            subject.c.shard,
+            customer.c.customer_id,
+            subject.c.root,
+            state.c.version,
+            shard.c.seq,
+        )
+        .select_from(found.join(subject, subject.c.number == found.c.number))
+        .join(shard, shard.c.number == subject.c.shard)
+        .join(state, state.c.subject == subject.c.root)
+        .outerjoin(customer, customer.c.subject == subject.c.number)
+        .order_by(subject.c.number)
+    )
+    return [
+        ConnectedMember(
+            Member(row.number, row.shard, row.customer_id or ""), row.root, row.version, row.seq
+        )
+        for row in rows
+    ]
 
 
 class ShardPosition(NamedTuple):

@@ -1,23 +1,28 @@
-"""The end of every write: shards locked, instants drawn, events appended, states replaced.
+"""The beginning and the end of every write.
 
-What lives here: the one sequence in which a transaction that holds its persons' locks finishes.
+What lives here: what a transaction that records has to know before anything else, and the one
+sequence in which it finishes, holding its persons' locks: shards locked, instants drawn, events
+appended, states replaced.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import BigInteger, Connection, cast, func, select, text
 
 from decision.events import NewEvent
 from decision.instants import Instant
 from store import ledger
-from store.database import CATALOG_LOCK, draw_recorded_instants, wall_clock
-from store.outbox import append_notices
+from store.database import CATALOG_LOCK, draw_recorded_instants
+from store.floors import CustomerFloor, Narrowing
+from store.outbox import append_notices, narrowed_at
 from store.publications import Catalogs, PublishedCatalog
-from store.schema import installation, shard
-from store.states import Rewrite, StateWriter
+from store.schema import installation, publication, shard
+from store.states import Rewrite, StateWriter, new_version
 from store.subjects import lock_shards, move_shards
+
+_MICROSECONDS_PER_SECOND = 1_000_000
 
 
 class Entry(NamedTuple):
@@ -33,28 +38,80 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """Under what a transaction records; all of it holds until commit, but for the clock.
+
+    `now` is PostgreSQL's clock and not ours: a writer whose clock jumps judges no state by it.
+    With `is_epoch_settled` every lease of an older epoch is known to be over.
+    """
+
+    published: PublishedCatalog
+    epoch: int
+    is_epoch_settled: bool
+    now: Instant
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
-    """When each entry was recorded, and where the shards stand whose outboxes tell of it."""
+    """When each entry was recorded, where the shards stand that tell of it, what was taken away.
+
+    `standing` gives for every customer id concerned, whether or not it lost anything, the floor
+    that demands what is recorded of it by now.
+    """
 
     recorded_at: Sequence[Instant]
     positions: Mapping[int, int]
+    narrowing: Narrowing
+    standing: Sequence[CustomerFloor]
 
 
-def begin_recording(connection: Connection, catalogs: Catalogs) -> PublishedCatalog:
-    """Keep publications out until commit and give the newest, under which events are derived."""
+def begin_recording(connection: Connection, catalogs: Catalogs) -> Recording:
+    """Keep publications and new epochs out until commit, and tell under what events are derived."""
+    # A statement of its own: the next one has to see what was committed while this one waited.
     connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": CATALOG_LOCK})
-    return catalogs.newest_in(connection)
+    return read_recording(connection, catalogs)
+
+
+def read_recording(connection: Connection, catalogs: Catalogs) -> Recording:
+    """Tell under what events are derived; the caller holds the catalog lock, shared or not."""
+    newest = select(func.coalesce(func.max(publication.c.number), 0)).scalar_subquery()
+    row = connection.execute(
+        select(
+            newest.label("newest"),
+            installation.c.epoch,
+            installation.c.settled_epoch,
+            cast(
+                func.extract("epoch", func.clock_timestamp()) * _MICROSECONDS_PER_SECOND, BigInteger
+            ).label("now"),
+        )
+    ).one()
+    catalogs.enter_epoch(row.epoch)
+    return Recording(
+        catalogs.by_number(connection, row.newest),
+        row.epoch,
+        row.settled_epoch == row.epoch,
+        row.now,
+    )
 
 
 def finish(
     connection: Connection,
     catalogs: Catalogs,
-    published: PublishedCatalog,
+    recording: Recording,
     entries: Sequence[Entry],
     rewrites: Sequence[Rewrite],
+    *,
+    tells_losses: bool = True,
 ) -> Written:
-    """Replace the states and append the entries; what needs the shards' locks comes last."""
-    notices = StateWriter(connection, catalogs, published, wall_clock()).write(rewrites)
+    """Replace the states and append the entries; what needs the shards' locks comes last.
+
+    Without `tells_losses` nothing counts as taken away: so does a roll-out, whose publication was
+    told of when it was recorded.
+    """
+    writer = StateWriter(
+        connection, catalogs, recording.published, recording.now, tells_losses=tells_losses
+    )
+    notices = writer.write(rewrites)
     positions = lock_shards(
         connection, {notice.member.shard for notice in notices} | {entry.shard for entry in entries}
     )
@@ -69,15 +126,25 @@ def finish(
         ),
         positions,
     )
-    append_notices(connection, notices, first + instant_count - 1, positions)
+    last = first + instant_count - 1
+    floors = append_notices(connection, notices, last, positions)
     move_shards(connection, positions)
-    return Written(recorded_at, {number: position.seq for number, position in positions.items()})
-
-
-def read_epoch(connection: Connection) -> int:
-    """Give the life of the ledger that tokens name."""
-    epoch: int = connection.scalars(select(installation.c.epoch)).one()
-    return epoch
+    losses = [notice.loss for notice in notices if notice.loss is not None]
+    return Written(
+        recorded_at,
+        {number: position.seq for number, position in positions.items()},
+        Narrowing(
+            recording.epoch,
+            floors,
+            narrowed_at=max((narrowed_at(last, loss.lost_at) for loss in losses), default=last),
+        ),
+        [
+            CustomerFloor(member.customer_id, positions[member.shard].seq, new_version(rewrite))
+            for rewrite in rewrites
+            for member in rewrite.folded.person.members
+            if member.customer_id
+        ],
+    )
 
 
 def positions_of(connection: Connection, numbers: set[int]) -> dict[int, int]:

@@ -12,7 +12,8 @@ from decision.reasons import Reason
 from store.cache import Batch, Cache, Outcome
 from store.meta import CacheLife, Meta
 from store.projector import Projector
-from store.schema import installation, outbox
+from store.redis_client import RedisClient
+from store.schema import installation, outbox, shard
 from store.sharding import SHARD_COUNT
 from store.warming import verify, warm
 from tests.integration.ledger_builders import (
@@ -47,6 +48,19 @@ def meta_of(cache: Cache, number: int = SHARD) -> Meta:
     found = cache.read_metas([number])[number]
     assert found is not None
     return found
+
+
+def dumped_keys(redis_url: str, prefix: str) -> dict[bytes, bytes]:
+    """What a snapshot would hold of the keys that begin with `prefix`."""
+    with redis.Redis.from_url(redis_url) as keys:
+        return {key: keys.dump(key) for key in keys.scan_iter(match=f"{prefix}*", count=1000)}
+
+
+def restore_keys(redis_url: str, dumped: dict[bytes, bytes]) -> None:
+    """Put keys back as they were; none of them may be there."""
+    with redis.Redis.from_url(redis_url) as keys:
+        for key, value in dumped.items():
+            keys.restore(key, 0, value)
 
 
 def test_an_empty_ledger_begins_complete(projector: Projector, cache: Cache) -> None:
@@ -139,30 +153,77 @@ def test_an_emptied_redis_begins_anew_and_incomplete(
     assert cache.read([ANNA])[0].record is None
 
 
-def test_a_redis_ahead_of_the_ledger_begins_anew(
+def test_a_redis_ahead_of_the_ledger_begins_an_epoch(
     projector: Projector, cache: Cache, redis_url: str, redis_namespace: str
 ) -> None:
-    """What Redis shows applied and the ledger never had is not trusted."""
+    """What Redis shows applied and the ledger has not was lost there: its whole life is over."""
     projector.project_pending()
     life = meta_of(cache).life
     remove_keys(redis_url, redis_namespace)
     cache.begin_incarnation(SHARD, a_meta(life, applied_seq=99))
-    projector.project_pending()
-    assert meta_of(cache).life > life
+    for _ in range(2):
+        projector.project_pending()
+    epochs = {meta.life.epoch for meta in cache.read_metas().values() if meta is not None}
+    assert len(epochs) == 1
+    assert min(epochs) > life.epoch
     assert meta_of(cache).applied_seq == 0
+    assert projector.counts.epochs_begun == 1
+
+
+def test_a_ledger_set_back_begins_one_epoch_for_all_its_shards(
+    ledger: Ledger, projector: Projector, cache: Cache
+) -> None:
+    """Several shards lack what Redis had of them, and one new life serves them all."""
+    projector.project_pending()
+    for customer_id in (ANNA, ELSEWHERE):
+        ledger.consent(customer_id)
+    projector.project_pending()
+    before = meta_of(cache).life
+    with ledger.engine.begin() as connection:
+        connection.execute(update(shard).values(seq=0))
+    for _ in range(2):
+        projector.project_pending()
+    metas = [meta for meta in cache.read_metas().values() if meta is not None]
+    [epoch] = {meta.life.epoch for meta in metas}
+    assert epoch > before.epoch
+    assert len(metas) == SHARD_COUNT
+    assert projector.counts.epochs_begun == 1
 
 
 @pytest.mark.parametrize("life", [CacheLife(1, 70), CacheLife(4, 1)])
 def test_a_redis_of_a_later_life_than_the_ledger_is_overtaken(
     projector: Projector, cache: Cache, life: CacheLife
 ) -> None:
-    """A ledger that was restored draws a life beyond what Redis has seen, its epoch as well."""
+    """A ledger that was restored begins an epoch beyond what Redis has seen."""
     cache.begin_incarnation(SHARD, a_meta(life))
     for _ in range(2):
         projector.project_pending()
-    assert meta_of(cache).life > life
     epochs = {meta.life.epoch for meta in cache.read_metas().values() if meta is not None}
-    assert epochs == {life.epoch}
+    assert len(epochs) == 1
+    assert min(epochs) > life.epoch
+
+
+def test_a_redis_back_at_an_older_snapshot_is_replayed_in_its_life(
+    ledger: Ledger, projector: Projector, cache: Cache, redis_url: str, redis_namespace: str
+) -> None:
+    """A meta that went backward is no new life: what it lacks is applied from there once more."""
+    projector.project_pending()
+    ledger.consent(ANNA)
+    projector.project_pending()
+    snapshot = dumped_keys(redis_url, redis_namespace)
+    ledger.revoke(ANNA)
+    ledger.consent(BORIS)
+    projector.project_pending()
+    ahead, begun = meta_of(cache), projector.counts.incarnations_begun
+    remove_keys(redis_url, redis_namespace)
+    restore_keys(redis_url, snapshot)
+    assert cached_reason(ledger, cache, ANNA) is Reason.ALLOWED
+    assert projector.project_pending() == 2
+    assert meta_of(cache) == ahead
+    assert projector.counts.incarnations_begun == begun
+    assert projector.counts.epochs_begun == 0
+    assert cached_reason(ledger, cache, ANNA) is Reason.CONSENT_REVOKED
+    assert verify(ledger.engine, cache).different == 0
 
 
 def test_a_raised_epoch_begins_every_shard_anew(
@@ -205,7 +266,7 @@ def test_publications_are_told_when_every_record_is_right(
 
 
 def test_a_rolled_out_publication_is_told_only_with_its_last_row(
-    ledger: Ledger, client: redis.Redis, redis_namespace: str
+    ledger: Ledger, redis_client: RedisClient, redis_namespace: str
 ) -> None:
     """While rows of the roll-out are still to be applied, the shard is right under the old one."""
     told = []
@@ -215,7 +276,7 @@ def test_a_rolled_out_publication_is_told_only_with_its_last_row(
             told.append((batch.first_seq, batch.publication))
             return super().project(number, batch)
 
-    projector = Projector(ledger.engine, Watched(client, redis_namespace), rows_per_batch=1)
+    projector = Projector(ledger.engine, Watched(redis_client, redis_namespace), rows_per_batch=1)
     projector.project_pending()
     for customer_id in (ANNA, BORIS):
         ledger.consent(customer_id)
@@ -258,7 +319,7 @@ def test_two_projectors_side_by_side_do_no_harm(
 
 
 def test_running_outlives_an_outage(
-    ledger: Ledger, client: redis.Redis, redis_namespace: str
+    ledger: Ledger, redis_client: RedisClient, redis_namespace: str
 ) -> None:
     """Failures are counted, and projecting goes on when the servers are back."""
 
@@ -273,7 +334,7 @@ def test_running_outlives_an_outage(
                 raise RuntimeError(message)
             return super().read_metas(numbers)
 
-    flaky = Flaky(client, redis_namespace)
+    flaky = Flaky(redis_client, redis_namespace)
     projector = Projector(ledger.engine, flaky)
     recorded = ledger.consent(ANNA)
     stop, wake = threading.Event(), threading.Event()
