@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 BACKOFF_SECONDS_MIN: Final = 0.1
-BACKOFF_SECONDS_MAX: Final = 5.0
+BACKOFF_SECONDS_MAX: Final = 1.0
 """A failing piece of work waits at least and at most so long before it is tried again."""
 
 BACKOFF_DOUBLINGS_MAX: Final = 10

@@ -6,7 +6,7 @@ of messages.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -44,7 +44,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to a check: one answer for each scope asked about, in the order asked."""
+    """The answer to a check: one answer for each scope asked about, in the order asked.
+
+    One that `is_outside_promise` was given without a lease, as the operator chose.
+    """
 
     answers: Sequence[Answer]
     allowed_channels: Sequence[str]
@@ -52,6 +55,7 @@ class Decision:
     publication: int
     decided_at: Instant
     decision_id: str
+    is_outside_promise: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +72,16 @@ class AudienceDecision(NamedTuple):
     reasons: Sequence[Reason]
     decided_at: Instant
     publication: int
+    is_outside_promise: bool = False
 
 
 class Checker:
     """Answers checks. Safe to be used by several threads."""
 
-    def __init__(
-        self, reader: PermissionReader, catalogs: Catalogs, clock: Callable[[], Instant]
-    ) -> None:
-        """Answer from what `reader` gives; `clock` tells now."""
+    def __init__(self, reader: PermissionReader, catalogs: Catalogs) -> None:
+        """Answer from what `reader` gives, which also tells now."""
         self._reader = reader
         self._catalogs = catalogs
-        self._clock = clock
 
     def decide(self, check: Check) -> Decision:
         """Answer one check.
@@ -88,7 +90,7 @@ class Checker:
         be known.
         """
         self._refuse_faulty(check)
-        (permissions,) = self._read([check], check.token)
+        (permissions,) = self._read([check], check.token, check.at)
         return self._decide(check, permissions)
 
     def decide_each(
@@ -99,14 +101,14 @@ class Checker:
         A check that could not even be read is given as its error, and given back.
         """
         results: list[Decision | Undetermined | MayweError | None] = []
-        readable: dict[Token | None, list[tuple[int, Check]]] = {}
+        readable: dict[tuple[Token | None, Instant | None], list[tuple[int, Check]]] = {}
         for index, check in enumerate(checks):
             error = check if isinstance(check, MayweError) else self._fault_of(check)
             results.append(error)
             if isinstance(check, Check) and error is None:
-                readable.setdefault(check.token, []).append((index, check))
-        for token, entries in readable.items():
-            for index, decided in self._decide_together(token, entries):
+                readable.setdefault((check.token, check.at), []).append((index, check))
+        for (token, at), entries in readable.items():
+            for index, decided in self._decide_together(token, at, entries):
                 results[index] = decided
         return [result for result in results if result is not None]
 
@@ -121,7 +123,7 @@ class Checker:
             check_question(question, self._catalogs.refresh().catalog)
         if at is not None:
             check_instant("at", at)
-            if at < self._clock() - PAST_TOLERANCE_MICROSECONDS:
+            if at < self._reader.now() - PAST_TOLERANCE_MICROSECONDS:
                 problem = "lies in the past, where Explain answers; leave it out to mean now"
                 raise InvalidArgumentError(FieldFault("at", problem))
 
@@ -139,17 +141,19 @@ class Checker:
         for index, customer_id in enumerate(customer_ids):
             check_identifier(f"chunk.customer_ids[{index}]", customer_id)
         try:
-            found = self._reader.read(customer_ids, question.scopes, token)
+            found = self._reader.read(customer_ids, question.scopes, token, at)
         except (UnavailableError, OverloadedError):
             return AudienceDecision([Reason.UNAVAILABLE] * len(customer_ids), self._instant(at), 0)
-        decided_at = self._instant(at)
         return AudienceDecision(
             [
-                ShareAnswer(_answers(permissions, question.scopes, decided_at)).reason
+                ShareAnswer(
+                    _answers(permissions, question.scopes, _instant_of(permissions, at))
+                ).reason
                 for permissions in found
             ],
-            decided_at,
+            max((_instant_of(permissions, at) for permissions in found), default=self._instant(at)),
             max((permissions.publication for permissions in found), default=0),
+            any(permissions.is_outside_promise for permissions in found),
         )
 
     def _fault_of(self, check: Check) -> MayweError | None:
@@ -172,25 +176,27 @@ class Checker:
         if faults:
             raise InvalidArgumentError(*faults)
 
-    def _read(self, checks: Sequence[Check], token: Token | None) -> Sequence[Permissions]:
+    def _read(
+        self, checks: Sequence[Check], token: Token | None, at: Instant | None
+    ) -> Sequence[Permissions]:
         """Read what is needed to answer, which for a contact is every channel for its purpose."""
         customer_ids = [check.customer_id for check in checks]
         assumed = self._catalogs.newest()
         scopes = {
             scope for check in checks for scope in _scopes_to_read(check.question, assumed.catalog)
         }
-        found = self._reader.read(customer_ids, scopes, token)
+        found = self._reader.read(customer_ids, scopes, token, at)
         if all(permissions.publication == assumed.number for permissions in found):
             return found
         # The read itself brought a newer catalog, which may know channels that were not asked for.
         # That happens once a publication; then everything is read, whatever is published next.
-        return self._reader.read(customer_ids, None, token)
+        return self._reader.read(customer_ids, None, token, at)
 
     def _decide_together(
-        self, token: Token | None, entries: Sequence[tuple[int, Check]]
+        self, token: Token | None, at: Instant | None, entries: Sequence[tuple[int, Check]]
     ) -> Iterable[tuple[int, Decision | Undetermined]]:
         try:
-            found = self._read([check for _, check in entries], token)
+            found = self._read([check for _, check in entries], token, at)
         except (UnavailableError, OverloadedError):
             return [
                 (index, Undetermined(self._instant(check.at), _new_decision_id()))
@@ -202,7 +208,7 @@ class Checker:
         ]
 
     def _decide(self, check: Check, permissions: Permissions) -> Decision:
-        at = self._instant(check.at)
+        at = _instant_of(permissions, check.at)
         return Decision(
             _answers(permissions, check.question.scopes, at),
             _allowed_channels(permissions, check.question, at),
@@ -210,12 +216,18 @@ class Checker:
             permissions.publication,
             at,
             _new_decision_id(),
+            permissions.is_outside_promise,
         )
 
     def _instant(self, at: Instant | None) -> Instant:
-        """Give the instant to decide for; taken after reading, so that it never lies before it."""
-        now = self._clock()
+        """Give the instant that was asked about where nothing could be read for it."""
+        now = self._reader.now()
         return now if at is None else max(now, at)
+
+
+def _instant_of(permissions: Permissions, at: Instant | None) -> Instant:
+    """Give the instant to decide for: the one asked about, or what was now for those who read."""
+    return permissions.now if at is None else max(permissions.now, at)
 
 
 def _scopes_to_read(question: ContactQuestion | ShareQuestion, catalog: Catalog) -> Iterable[Scope]:

@@ -7,6 +7,7 @@ opens closes: whatever a failed start had opened is closed again.
 
 import logging
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,27 +18,41 @@ from sqlalchemy import Engine
 
 from decision.errors import UnavailableError
 from service.background import Background
+from service.control.server import ControlServer
+from service.effectuation import Effectuator
 from service.embedded import EmbeddedOptions, embedded_servers
 from service.settings import Settings
 from store import migrations
-from store.cache import Cache, open_client
-from store.database import POOL_CONNECTIONS_MAX, open_engine, reading
+from store.cache import Cache
+from store.database import POOL_CONNECTIONS_MAX, STATEMENT_SECONDS_MAX, open_engine, reading
+from store.epochs import guard_identity
+from store.guard import GuardKeeper
 from store.lapses import LapseWorker
+from store.leases import LeaseHolder
 from store.projector import Projector
 from store.publications import Catalogs
-from store.reader import PermissionReader
+from store.reader import PermissionReader, ReadLimits
+from store.reconciling import Reconciler
 from store.recording import Recorder
+from store.redis_client import CHECK_REPLY_SECONDS_MAX, WRITE_REPLY_SECONDS_MAX, open_client
+from store.rewarming import Rewarmer
 from store.rollout import RolloutWorker
-from store.shared_reads import READS_IN_FLIGHT_MAX
+from store.shared_reads import CHECK_READ_SECONDS_MAX
 
 CATALOG_REFRESH_SECONDS: Final = 0.5
 """How often a process looks for a newer catalog when nothing else tells it of one."""
 
-CHECK_CONNECTIONS_MAX: Final = READS_IN_FLIGHT_MAX + 2
-"""Connections for reads after misses, and two to look for a newer catalog."""
+CONNECTIONS_BESIDE_READS: Final = 2
+"""Connections of checks beside those for reads after misses: to look for a newer catalog."""
+
+LEASE_CONNECTIONS: Final = 2
+"""Connections that only leases are renewed or looked at with, so that nothing holds them up."""
 
 ROLL_OUT_POLL_SECONDS: Final = 0.2
 """How often a writer looks for pieces of a roll-out that another process has laid out."""
+
+WARMING_POLL_SECONDS: Final = 1.0
+"""How often a writer looks for shards that Redis has lost."""
 
 LAPSE_POLL_SECONDS: Final = 1.0
 """How often a writer looks for terms that have begun or lapsed."""
@@ -46,10 +61,14 @@ _logger = logging.getLogger(__name__)
 
 
 class Role(Enum):
-    """What a process does: answers questions, or records and keeps the cache in step."""
+    """What a process does: answers questions, records, or does nothing but background work.
+
+    Writers keep the cache in step, roll out and tell of lapses; workers do so too, and reconcile.
+    """
 
     DECISION = "decision"
     WRITER = "writer"
+    WORKER = "worker"
 
 
 ALL_ROLES: Final = frozenset(Role)
@@ -76,13 +95,15 @@ class Addresses:
 class Stores:
     """The ledger and the cache, open; enough for the commands that need no server.
 
-    Checks have connections of their own to the ledger: whatever waits there, they do not.
+    Checks have connections of their own to both: whatever waits there, they do not, and they do
+    not wait for Redis as long as those who fill it.
     """
 
     engine: Engine
     check_engine: Engine
     catalogs: Catalogs
     cache: Cache
+    check_cache: Cache
     addresses: Addresses
 
 
@@ -100,13 +121,18 @@ class Wakes:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The parts of one process. `stopping` is set when it begins to shut down: streams end then."""
+    """The parts of one process. `stopping` is set when it begins to shut down: streams end then.
+
+    Only a process that answers checks has a lease; any other's `keeper` never lets the cache count.
+    """
 
     settings: Settings
     roles: frozenset[Role]
     stores: Stores
     projector: Projector
     recorder: Recorder
+    effectuator: Effectuator
+    keeper: GuardKeeper
     reader: PermissionReader
     background: Background
     wakes: Wakes
@@ -147,14 +173,21 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
             migrations.upgrade(engine)
         elif not is_migrated(engine):
             raise NotMigratedError
-        client = open_client(addresses.redis_url)
-        stack.callback(client.close)
-        check_engine = stack.enter_context(_engine(addresses.postgres_url, CHECK_CONNECTIONS_MAX))
+        guard_identity(engine)
+        check_connections = settings.postgres_reads_max + CONNECTIONS_BESIDE_READS
+        check_engine = stack.enter_context(
+            _engine(addresses.postgres_url, check_connections, CHECK_READ_SECONDS_MAX)
+        )
         catalogs = Catalogs(check_engine)
         catalogs.refresh()
-        yield Stores(
-            engine, check_engine, catalogs, Cache(client, settings.redis_namespace), addresses
+        cache, check_cache = (
+            Cache(
+                stack.enter_context(open_client(addresses.redis_url, reply_seconds_max)),
+                settings.redis_namespace,
+            )
+            for reply_seconds_max in (WRITE_REPLY_SECONDS_MAX, CHECK_REPLY_SECONDS_MAX)
         )
+        yield Stores(engine, check_engine, catalogs, cache, check_cache, addresses)
 
 
 def migrate(settings: Settings) -> bool:
@@ -184,29 +217,77 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
         stores = stack.enter_context(open_stores(settings))
         wakes = Wakes(threading.Event(), threading.Event())
         background = Background()
+        keeper = GuardKeeper()
+        lease_engine = stack.enter_context(
+            _engine(stores.addresses.postgres_url, LEASE_CONNECTIONS, CHECK_READ_SECONDS_MAX)
+        )
+        effectuator = Effectuator(lease_engine, settings.lease_seconds)
+        stack.callback(effectuator.close)
         application = Application(
             settings,
             roles,
             stores,
             Projector(stores.engine, stores.cache),
             Recorder(stores.engine, stores.catalogs, wakes.announce),
-            PermissionReader(stores.check_engine, stores.cache, stores.catalogs),
+            effectuator,
+            keeper,
+            PermissionReader(
+                stores.check_engine,
+                stores.check_cache,
+                stores.catalogs,
+                keeper,
+                ReadLimits(
+                    settings.postgres_reads_max,
+                    settings.postgres_reads_waiting_max,
+                    settings.lost_lease_grace_seconds,
+                ),
+            ),
             background,
             wakes,
             threading.Event(),
         )
-        _warn_without_redis(stores.cache)
+        _warn_about_redis(stores.cache)
+        if Role.DECISION in roles:
+            stack.enter_context(_lease(application))
         stack.callback(background.stop_and_join)
         _start_background(application)
         stack.callback(application.stopping.set)
         yield application
 
 
+@contextmanager
+def _lease(application: Application) -> Iterator[None]:
+    """Hold a lease, taken before the first check comes, and released after the last."""
+    settings, stores, keeper = application.settings, application.stores, application.keeper
+    process_id = uuid.uuid4().hex
+    # A thread and its waits of its own, so that nothing else holds up a renewal.
+    renewing = Background()
+    with (
+        _engine(stores.addresses.postgres_url, LEASE_CONNECTIONS, CHECK_READ_SECONDS_MAX) as engine,
+        ControlServer(keeper, stores.catalogs, process_id, settings.control_listen) as control,
+    ):
+        holder = LeaseHolder(
+            engine,
+            stores.check_cache,
+            keeper,
+            process_id,
+            settings.control_address or control.address,
+            settings.lease_seconds,
+        )
+        holder.renew()
+        renewing.repeat("lease", lambda _: holder.renew(), settings.lease_renewal_seconds)
+        try:
+            yield
+        finally:
+            renewing.stop_and_join()
+            holder.release()
+
+
 def _start_background(application: Application) -> None:
     background, wakes = application.background, application.wakes
     engine, catalogs = application.engine, application.catalogs
     background.repeat("catalogs", lambda _: catalogs.refresh(), CATALOG_REFRESH_SECONDS)
-    if Role.WRITER not in application.roles:
+    if not application.roles & {Role.WRITER, Role.WORKER}:
         return
     roll_out = RolloutWorker(engine, catalogs, wakes.announce)
     lapses = LapseWorker(engine, catalogs, wakes.announce)
@@ -218,6 +299,30 @@ def _start_background(application: Application) -> None:
     )
     background.repeat("roll-out", roll_out.run_pending, ROLL_OUT_POLL_SECONDS, wakes.roll_out)
     background.repeat("lapses", lapses.run_pending, LAPSE_POLL_SECONDS)
+    rewarmer = Rewarmer(engine, application.cache)
+    background.repeat("warming", rewarmer.run_pending, WARMING_POLL_SECONDS)
+    background.repeat(
+        "leases",
+        lambda _: application.effectuator.watch(),
+        application.settings.lease_renewal_seconds,
+    )
+    if Role.WORKER in application.roles and application.settings.reconciled_per_second:
+        background.repeat("reconciler", _reconciler(application).run, 0.0)
+
+
+def _reconciler(application: Application) -> Reconciler:
+    """Make a reconciler that has its repairs heeded at once wherever the cache is relied upon."""
+    settings, effectuator = application.settings, application.effectuator
+    return Reconciler(
+        application.engine,
+        application.cache,
+        application.catalogs,
+        application.wakes.announce,
+        lambda narrowing: effectuator.make_effective(
+            narrowing, settings.effective_wait_seconds, has_own_thread=True
+        ),
+        customers_per_second=settings.reconciled_per_second,
+    )
 
 
 @contextmanager
@@ -236,16 +341,28 @@ def _addresses(settings: Settings) -> Iterator[Addresses]:
 
 
 @contextmanager
-def _engine(url: str, connections_max: int = POOL_CONNECTIONS_MAX) -> Iterator[Engine]:
-    engine = open_engine(url, connections_max)
+def _engine(
+    url: str,
+    connections_max: int = POOL_CONNECTIONS_MAX,
+    statement_seconds_max: float = STATEMENT_SECONDS_MAX,
+) -> Iterator[Engine]:
+    engine = open_engine(url, connections_max, statement_seconds_max)
     try:
         yield engine
     finally:
         engine.dispose()
 
 
-def _warn_without_redis(cache: Cache) -> None:
+def _warn_about_redis(cache: Cache) -> None:
     try:
-        cache.read_metas([0])
+        evicting = cache.evicting_servers()
     except UnavailableError:
-        _logger.warning("Redis does not answer: until it does, PostgreSQL answers every check")
+        _logger.warning("Redis does not answer: until it does, PostgreSQL answers checks")
+        return
+    for server, policy in evicting.items():
+        _logger.warning(
+            "Redis at %s drops records when its memory is full (%s), after which it may take "
+            "customers for unknown: set maxmemory-policy to noeviction",
+            server,
+            policy,
+        )

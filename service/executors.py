@@ -23,6 +23,12 @@ CHECK_THREADS: Final = 8
 CHECKS_UNDER_WAY_MAX: Final = 64
 """More threads only contend for the interpreter; calls beyond them wait their turn, up to this."""
 
+WRITE_THREADS: Final = 12
+WRITES_UNDER_WAY_MAX: Final = 1024
+"""A write waits for locks, and perhaps for its effect; nothing else should wait behind it. Threads
+are fewer than connections (`store.database`) and twice as many as may wait long for their effect
+(`service.effectuation`). Many may queue, for to be refused is the worse answer to a revocation."""
+
 CONTROL_THREADS: Final = 16
 CONTROL_CALLS_UNDER_WAY_MAX: Final = 128
 
@@ -35,6 +41,20 @@ HOUSEKEEPING_THREADS: Final = 4
 HOUSEKEEPING_CALLS_UNDER_WAY_MAX: Final = 64
 
 REFUSAL_THREADS: Final = 2
+
+_WRITES: Final = (
+    "RecordPurchase",
+    "CloseProduct",
+    "RecordConsent",
+    "Revoke",
+    "Restrict",
+    "LiftRestriction",
+    "RecordAcquisition",
+    "VoidEvent",
+    "MergeCustomers",
+    "SplitCustomer",
+)
+"""The calls of WriterService that record one event."""
 
 
 class AdmittingExecutor(ThreadPoolExecutor):
@@ -98,6 +118,7 @@ def open_executors() -> Iterator[Executors]:
         def pool(name: str, threads: int, limit: int) -> AdmittingExecutor:
             return stack.enter_context(AdmittingExecutor(name, threads, limit))
 
+        writes = pool("writes", WRITE_THREADS, WRITES_UNDER_WAY_MAX)
         checks = pool("checks", CHECK_THREADS, CHECKS_UNDER_WAY_MAX)
         bulk = pool("bulk", BULK_STREAMS_MAX, BULK_STREAMS_MAX)
         imports = pool("imports", IMPORTS_MAX, IMPORTS_MAX)
@@ -113,6 +134,7 @@ def open_executors() -> Iterator[Executors]:
                 "/maywe.v1.DecisionService/BatchCheck": bulk,
                 "/maywe.v1.DecisionService/FilterAudience": bulk,
                 "/maywe.v1.DecisionService/ListAllowed": bulk,
+                **{f"/maywe.v1.WriterService/{name}": writes for name in _WRITES},
                 "/maywe.v1.WriterService/ImportEvents": imports,
                 "/maywe.v1.ConsentService/WatchChanges": watches,
                 # A generic client may keep it open for as long as it runs.

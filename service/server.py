@@ -96,7 +96,7 @@ SERVICES: Final = (
         consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
         consent_pb2_grpc.add_ConsentServiceServicer_to_server,
         ConsentServicer,
-        frozenset(Role),
+        frozenset({Role.DECISION, Role.WRITER}),
     ),
 )
 

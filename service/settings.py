@@ -15,9 +15,22 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from service.embedded.directories import default_data_directory
+from store.reconciling import CUSTOMERS_PER_SECOND
+from store.redis_place import parse_redis_url
+from store.shared_reads import IDS_WAITING_MAX, READS_IN_FLIGHT_MAX
 
 SHUTDOWN_GRACE_SECONDS_MAX: Final = 3600.0
 PORT_MAX: Final = 65535
+
+LEASE_SECONDS_MIN: Final = 0.2
+LEASE_SECONDS_MAX: Final = 60.0
+LEASE_RENEWAL_SECONDS_MIN: Final = 0.02
+RENEWALS_PER_LEASE_MIN: Final = 2
+GRACE_SECONDS_MAX: Final = 86_400.0
+EFFECTIVE_WAIT_SECONDS_MAX: Final = 600.0
+READS_MAX: Final = 64
+READS_WAITING_MAX: Final = 1_000_000
+RECONCILED_PER_SECOND_MAX: Final = 10_000
 
 
 class SettingsError(Exception):
@@ -27,6 +40,8 @@ class SettingsError(Exception):
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that differs between one installation and another.
+
+    `control_address` is empty where it follows from `control_listen`.
 
     Without `postgres_url` and `redis_url` the embedded servers run in `data_directory`, under root
     as `server_user`; `is_durable` says whether the embedded PostgreSQL forces commits to disk.
@@ -40,6 +55,15 @@ class Settings:
     data_directory: Path
     server_user: str
     is_durable: bool
+    control_listen: str
+    control_address: str
+    lease_seconds: float
+    lease_renewal_seconds: float
+    lost_lease_grace_seconds: float
+    effective_wait_seconds: float
+    postgres_reads_max: int
+    postgres_reads_waiting_max: int
+    reconciled_per_second: int
     shutdown_grace_seconds: float
     log_level: str
 
@@ -90,6 +114,13 @@ def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str
         message = (
             "give both --postgres-url and --redis-url (MAYWE_POSTGRES_URL, MAYWE_REDIS_URL), "
             "or neither for the embedded servers"
+        )
+        raise SettingsError(message)
+    if settings.lease_renewal_seconds * RENEWALS_PER_LEASE_MIN > settings.lease_seconds:
+        message = (
+            "a lease has to be renewed at least twice while it lasts: lower "
+            "--lease-renewal-seconds (MAYWE_LEASE_RENEWAL_SECONDS) or raise --lease-seconds "
+            "(MAYWE_LEASE_SECONDS)"
         )
         raise SettingsError(message)
     return settings
@@ -153,9 +184,8 @@ def _read_postgres_url(text: str) -> str:
 
 
 def _read_redis_url(text: str) -> str:
-    if text and urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
-        problem = "write redis://HOST:PORT/0, rediss:// for TLS, or unix:///PATH"
-        raise ValueError(problem)
+    if text:
+        parse_redis_url(text)
     return text
 
 
@@ -181,15 +211,36 @@ def _read_boolean(text: str) -> bool:
     return text == "true"
 
 
-def _read_seconds(text: str) -> float:
-    problem = f"{text!r} is not a number of seconds from 0 to {SHUTDOWN_GRACE_SECONDS_MAX:g}"
-    try:
-        seconds = float(text)
-    except ValueError as error:
-        raise ValueError(problem) from error
-    if not 0 <= seconds <= SHUTDOWN_GRACE_SECONDS_MAX:
-        raise ValueError(problem)
-    return seconds
+def _read_control_address(text: str) -> str:
+    return _read_listen(text) if text else ""
+
+
+def _seconds(least: float, most: float) -> Callable[[str], float]:
+    """Give what reads a number of seconds within bounds."""
+
+    def read(text: str) -> float:
+        problem = f"{text!r} is not a number of seconds from {least:g} to {most:g}"
+        try:
+            seconds = float(text)
+        except ValueError as error:
+            raise ValueError(problem) from error
+        if not least <= seconds <= most:
+            raise ValueError(problem)
+        return seconds
+
+    return read
+
+
+def _count(least: int, most: int) -> Callable[[str], int]:
+    """Give what reads a whole number within bounds."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
+            problem = f"{text!r} is not a whole number from {least} to {most}"
+            raise ValueError(problem)
+        return int(text)
+
+    return read
 
 
 def _read_level(text: str) -> str:
@@ -211,7 +262,7 @@ SETTINGS: Final = (
         "redis_url",
         _read_redis_url,
         lambda: "",
-        "the cache's Redis, redis://…; not given: an embedded one",
+        "the cache's Redis, redis://…, or cluster, redis+cluster://…; not given: an embedded one",
     ),
     Setting(
         "redis_namespace", _read_namespace, lambda: "maywe", "what the keys in Redis begin with"
@@ -242,8 +293,65 @@ SETTINGS: Final = (
         "whether the embedded PostgreSQL forces commits to disk: true or false",
     ),
     Setting(
+        "control_listen",
+        _read_listen,
+        lambda: "127.0.0.1:0",
+        "HOST:PORT where a decision server listens to writers, apart from clients; "
+        "keep it to the installation's own network",
+    ),
+    Setting(
+        "control_address",
+        _read_control_address,
+        lambda: "",
+        "HOST:PORT by which writers reach that; not given: where it listens",
+    ),
+    Setting(
+        "lease_seconds",
+        _seconds(LEASE_SECONDS_MIN, LEASE_SECONDS_MAX),
+        lambda: "2",
+        "how long a decision server may answer from Redis after it last heard of PostgreSQL; "
+        "a dead one holds up EFFECTIVE for as long",
+    ),
+    Setting(
+        "lease_renewal_seconds",
+        _seconds(LEASE_RENEWAL_SECONDS_MIN, LEASE_SECONDS_MAX / RENEWALS_PER_LEASE_MIN),
+        lambda: "0.5",
+        "how often a decision server renews its lease",
+    ),
+    Setting(
+        "lost_lease_grace_seconds",
+        _seconds(0.0, GRACE_SECONDS_MAX),
+        lambda: "0",
+        "how long a decision server goes on with Redis after its lease is lost, where PostgreSQL "
+        "does not answer, marking such answers outside_promise; 0: it refuses",
+    ),
+    Setting(
+        "effective_wait_seconds",
+        _seconds(0.0, EFFECTIVE_WAIT_SECONDS_MAX),
+        lambda: "5",
+        "how long a write waits at most to become EFFECTIVE before it is answered as DURABLE",
+    ),
+    Setting(
+        "postgres_reads_max",
+        _count(1, READS_MAX),
+        lambda: str(READS_IN_FLIGHT_MAX),
+        "how many reads for checks a decision server has at PostgreSQL at once",
+    ),
+    Setting(
+        "postgres_reads_waiting_max",
+        _count(1, READS_WAITING_MAX),
+        lambda: str(IDS_WAITING_MAX),
+        "how many customers may wait for such reads; checks beyond that are shed",
+    ),
+    Setting(
+        "reconciled_per_second",
+        _count(0, RECONCILED_PER_SECOND_MAX),
+        lambda: str(CUSTOMERS_PER_SECOND),
+        "how many customers a worker compares with the ledger in a second; 0: none",
+    ),
+    Setting(
         "shutdown_grace_seconds",
-        _read_seconds,
+        _seconds(0.0, SHUTDOWN_GRACE_SECONDS_MAX),
         lambda: "10",
         "how long running calls may take to finish at shutdown",
     ),

@@ -49,6 +49,7 @@ class FeedCause(Enum):
     EVENT = "event"
     PUBLICATION = "publication"
     TIME = "time"
+    CORRECTION = "correction"
 
 
 class FeedChange(NamedTuple):
@@ -192,6 +193,8 @@ def _decode_cause(cause: Mapping[str, Any]) -> tuple[FeedCause, str, int]:
         return FeedCause.PUBLICATION, "", cause["publication"]
     if "event_ids" in cause:
         return FeedCause.EVENT, cause["event_ids"][-1], 0
+    if "correction" in cause:
+        return FeedCause.CORRECTION, "", 0
     return FeedCause.TIME, "", 0
 
 

@@ -10,16 +10,20 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Engine
 
-from decision.errors import UnavailableError
+from decision.errors import OverloadedError, UnavailableError
+from decision.instants import Instant
 from decision.scopes import Scope
 from decision.timeline import NOBODY, PermissionTimeline
 from store.cache import NOTHING_CACHED, Cache, CachedEntry
+from store.catalog_steps import CatalogSteps
 from store.database import reading
+from store.guard import Guard, GuardKeeper
+from store.ledger_clock import read_now
 from store.meta import CacheLife, Meta
 from store.publications import Catalogs, PublishedCatalog
-from store.record import Record, decode
+from store.record import Header, Record, decode
 from store.sharding import shard_of
-from store.shared_reads import SharedReads
+from store.shared_reads import IDS_WAITING_MAX, READS_IN_FLIGHT_MAX, SharedReads
 from store.states import CurrentRecord, read_records
 from store.token import Token
 
@@ -32,12 +36,16 @@ class Permissions(NamedTuple):
     """A customer's permissions as far as was asked, and the catalog under which they are right.
 
     Suspensions MUST be taken from that same catalog. `state_version` is 0 for an unknown customer.
+    They are right at `now` and not before. What `is_outside_promise` was read from the cache
+    without a lease, as the operator chose.
     """
 
     timeline: PermissionTimeline
     state_version: int
     published: PublishedCatalog
+    now: Instant
     is_from_cache: bool
+    is_outside_promise: bool = False
 
     @property
     def publication(self) -> int:
@@ -46,51 +54,108 @@ class Permissions(NamedTuple):
 
 
 class _Loaded(NamedTuple):
-    """What one read of PostgreSQL found, and the newest publication in its snapshot."""
+    """What one read of PostgreSQL found, the newest publication in its snapshot, and its now."""
 
     published: PublishedCatalog
+    now: Instant
     records: Mapping[str, CurrentRecord]
+
+
+class ReadLimits(NamedTuple):
+    """What an operator chooses about reads: how many PostgreSQL gets, and how long without lease.
+
+    `reads_max` are under way at once, `reads_waiting_max` customers wait. With a grace the cache is
+    used for so long after the lease was lost, where PostgreSQL does not answer.
+    """
+
+    reads_max: int = READS_IN_FLIGHT_MAX
+    reads_waiting_max: int = IDS_WAITING_MAX
+    lost_lease_grace_seconds: float = 0.0
+
+
+DEFAULT_LIMITS: Final = ReadLimits()
+
+
+class _Asked(NamedTuple):
+    """What a check wants to know."""
+
+    scopes: Collection[Scope] | None
+    token: Token | None
+    now: Instant
+    at: Instant
 
 
 class PermissionReader:
     """Reads permissions for checks. Safe to be used by several threads."""
 
-    def __init__(self, engine: Engine, cache: Cache, catalogs: Catalogs) -> None:
-        """Read from `cache`, and from the ledger's primary at `engine` what it cannot tell."""
-        self._engine = engine
+    def __init__(
+        self,
+        engine: Engine,
+        cache: Cache,
+        catalogs: Catalogs,
+        keeper: GuardKeeper,
+        limits: ReadLimits = DEFAULT_LIMITS,
+    ) -> None:
+        """Read from `cache` what the guard lets count, the rest from the primary at `engine`."""
         self._cache = cache
         self._catalogs = catalogs
-        self._reads = SharedReads(self._load)
+        self._keeper = keeper
+        self._engine = engine
+        self._lost_lease_grace_seconds = limits.lost_lease_grace_seconds
+        self._reads = SharedReads(
+            self._load, in_flight_max=limits.reads_max, waiting_max=limits.reads_waiting_max
+        )
+        self._steps = CatalogSteps(catalogs)
         self._is_cache_lost = False
+
+    def now(self) -> Instant:
+        """Give now, as the guard has it."""
+        return self._keeper.now()
 
     def read(
         self,
         customer_ids: Sequence[str],
         scopes: Collection[Scope] | None = None,
         token: Token | None = None,
+        at: Instant | None = None,
     ) -> list[Permissions]:
         """Give the permissions of customers for some scopes, or for all, in the order asked.
 
-        With a token they show at least the write that answered it. The codes of `scopes` are codes
-        of the newest catalog.
+        They are right for the instant `at`, None being now, and for `scopes`, codes of the newest
+        catalog. With a token they show at least the write that answered it. MUST be called after
+        the request was read (`design.md`, "No stale ALLOW", step 3).
 
-        Raises UnavailableError when Redis cannot tell and PostgreSQL does not answer, and
+        Raises UnavailableError when Redis can not tell and PostgreSQL does not answer, and
         OverloadedError when too many reads of PostgreSQL wait already.
         """
+        guard = self._keeper.current()
         entries = self._read_cache(customer_ids)
-        published = self._catalog_for(entries, token)
+        published = self._catalog_for(entries, token, guard)
+        now = guard.now()
+        asked = _Asked(scopes, token, now, now if at is None else max(at, now))
         judged = [
-            _from_cache(entry, shard_of(customer_id), published, scopes, token)
+            self._from_cache(entry, customer_id, published, asked, guard)
             for customer_id, entry in zip(customer_ids, entries, strict=True)
         ]
+        leased = guard.is_lease_valid()
         missed = {
             customer_id: entry.meta
             for customer_id, entry, found in zip(customer_ids, entries, judged, strict=True)
-            if found is None
+            if found is None or not leased
         }
-        read_instead = self._read_postgresql(missed, scopes) if missed else {}
+        if not missed:
+            return [found for found in judged if found is not None]
+        try:
+            read_instead = self._read_postgresql(missed, scopes)
+        except (UnavailableError, OverloadedError):
+            if None in judged or not guard.is_lease_valid(self._lost_lease_grace_seconds):
+                raise
+            # The operator chose to go on for a while with what the cache says.
+            return [
+                found._replace(is_outside_promise=True) for found in judged if found is not None
+            ]
         return [
-            found if found is not None else read_instead[customer_id]
+            read_instead[customer_id] if found is None or not leased else found
             for customer_id, found in zip(customer_ids, judged, strict=True)
         ]
 
@@ -108,13 +173,43 @@ class PermissionReader:
             _logger.warning("Redis answers again")
         return entries
 
-    def _catalog_for(self, entries: Iterable[CachedEntry], token: Token | None) -> PublishedCatalog:
-        """Give the newest catalog, at least the newest that the cache or the token tells of."""
+    def _catalog_for(
+        self, entries: Iterable[CachedEntry], token: Token | None, guard: Guard
+    ) -> PublishedCatalog:
+        """Give the newest catalog, at least the newest that anybody told of."""
         published = self._catalogs.newest()
         told = max((_newest_told_by(entry) for entry in entries), default=0)
-        if token is not None:
-            told = max(told, token.publication)
+        told = max(told, guard.publication, token.publication if token is not None else 0)
         return published if told <= published.number else self._catalogs.refresh(told)
+
+    def _from_cache(
+        self,
+        entry: CachedEntry,
+        customer_id: str,
+        published: PublishedCatalog,
+        asked: "_Asked",
+        guard: Guard,
+    ) -> Permissions | None:
+        """Give what a cached entry says if it counts, leases aside: None is a miss."""
+        meta, has_key, header, record = entry
+        if meta is None or not _is_reached(customer_id, meta, header, asked.token, guard):
+            return None
+        if record is None or header is None:
+            # A key that holds nothing of use says nothing, not even that nobody is known by it.
+            is_nobodys = meta.is_complete and not has_key
+            return _nobodys(published, asked.now, is_from_cache=True) if is_nobodys else None
+        try:
+            decoded = decode(record, published.numbers, asked.scopes)
+        except (ValueError, LookupError):
+            _logger.exception("a cached record of shard %d is damaged", shard_of(customer_id))
+            return None
+        # The catalog at hand is no older than either.
+        right_under = max(header.publication, meta.publication)
+        if right_under != published.number and not self._steps.keep(
+            right_under, published, decoded.timeline, asked.scopes, asked.at
+        ):
+            return None
+        return _permissions(decoded, published, asked.now, is_from_cache=True)
 
     def _read_postgresql(
         self, missed: Mapping[str, Meta | None], scopes: Collection[Scope] | None
@@ -122,7 +217,7 @@ class PermissionReader:
         loaded = self._reads.read(list(missed))
         self._fill(missed, loaded)
         return {
-            customer_id: _from_postgresql(found.records.get(customer_id), found.published, scopes)
+            customer_id: _from_postgresql(found.records.get(customer_id), found, scopes)
             for customer_id, found in loaded.items()
         }
 
@@ -131,7 +226,8 @@ class PermissionReader:
             # One snapshot, so that no record can be of a later publication than the catalog.
             connection.execution_options(isolation_level="REPEATABLE READ")
             published = self._catalogs.newest_in(connection)
-            return _Loaded(published, read_records(connection, customer_ids, published))
+            records = read_records(connection, customer_ids, published)
+            return _Loaded(published, read_now(connection), records)
 
     def _fill(self, missed: Mapping[str, Meta | None], loaded: Mapping[str, _Loaded]) -> None:
         """Put what was read into Redis, under the life that was seen before the reading began."""
@@ -149,6 +245,19 @@ class PermissionReader:
             _logger.debug("Redis could not be filled after misses", exc_info=True)
 
 
+def _is_reached(
+    customer_id: str, meta: Meta, header: Header | None, token: Token | None, guard: Guard
+) -> bool:
+    """Apply the allow rule to an entry, leases and catalogs aside (`design.md`, step 5)."""
+    number = shard_of(customer_id)
+    return (
+        guard.is_of_epoch(meta)
+        and guard.is_shard_reached(number, meta)
+        and guard.is_customer_reached(customer_id, meta, header)
+        and (token is None or token.is_reached_by(number, meta))
+    )
+
+
 def _newest_told_by(entry: CachedEntry) -> int:
     if entry.meta is None:
         return 0
@@ -156,46 +265,22 @@ def _newest_told_by(entry: CachedEntry) -> int:
     return max(of_record, entry.meta.publication, entry.meta.newest_publication)
 
 
-def _from_cache(
-    entry: CachedEntry,
-    shard_number: int,
-    published: PublishedCatalog,
-    scopes: Collection[Scope] | None,
-    token: Token | None,
-) -> Permissions | None:
-    """Give what a cached entry says if it counts: None is a miss."""
-    meta, has_key, header, record = entry
-    if meta is None or (token is not None and not token.is_reached_by(shard_number, meta)):
-        return None
-    if record is None or header is None:
-        # A key that holds nothing of use says nothing, not even that nobody is known by it.
-        if has_key or not meta.is_complete:
-            return None
-        return Permissions(NOBODY, _NOBODYS_VERSION, published, is_from_cache=True)
-    # The catalog at hand is no older than either, so a record of another one is outdated.
-    if max(header.publication, meta.publication) != published.number:
-        return None
-    try:
-        decoded = decode(record, published.numbers, scopes)
-    except (ValueError, LookupError):
-        _logger.exception("a cached record of shard %d is damaged", shard_number)
-        return None
-    return _permissions(decoded, published, is_from_cache=True)
-
-
 def _from_postgresql(
-    found: CurrentRecord | None, published: PublishedCatalog, scopes: Collection[Scope] | None
+    found: CurrentRecord | None, loaded: _Loaded, scopes: Collection[Scope] | None
 ) -> Permissions:
     if found is None:
-        return Permissions(NOBODY, _NOBODYS_VERSION, published, is_from_cache=False)
-    return _permissions(
-        decode(found.record, published.numbers, scopes), published, is_from_cache=False
-    )
+        return _nobodys(loaded.published, loaded.now, is_from_cache=False)
+    decoded = decode(found.record, loaded.published.numbers, scopes)
+    return _permissions(decoded, loaded.published, loaded.now, is_from_cache=False)
+
+
+def _nobodys(published: PublishedCatalog, now: Instant, *, is_from_cache: bool) -> Permissions:
+    return Permissions(NOBODY, _NOBODYS_VERSION, published, now, is_from_cache)
 
 
 def _permissions(
-    decoded: Record, published: PublishedCatalog, *, is_from_cache: bool
+    decoded: Record, published: PublishedCatalog, now: Instant, *, is_from_cache: bool
 ) -> Permissions:
     # Who became unknown because every event was voided has a state all the same.
     version = decoded.header.version if decoded.timeline.is_known else _NOBODYS_VERSION
-    return Permissions(decoded.timeline, version, published, is_from_cache)
+    return Permissions(decoded.timeline, version, published, now, is_from_cache)

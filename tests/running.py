@@ -90,6 +90,8 @@ def settings_for(
         "redis_namespace": redis_namespace,
         "listen": "127.0.0.1:0",
         "shutdown_grace_seconds": str(GRACE_SECONDS),
+        # Tests that spoil something want to meet it themselves.
+        "reconciled_per_second": "0",
         # Not used with servers that run already; the default would look at who we are.
         "data_directory": str(Path("unused")),
         **others,

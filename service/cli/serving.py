@@ -23,6 +23,7 @@ from service.composition import (
     migrate,
     open_application,
 )
+from service.control.server import ControlListenError
 from service.embedded import EmbeddedServerError
 from service.server import ListenError, running_server
 from service.settings import SETTINGS, Settings, SettingsError, read_settings, shown_settings
@@ -42,7 +43,13 @@ def with_settings(command: Callable[[Settings], None]) -> Callable[..., None]:
         logging.basicConfig(level=settings.log_level.upper(), format=_LOG_FORMAT)
         try:
             command(settings)
-        except (EmbeddedServerError, NotMigratedError, ListenError, MayweError) as error:
+        except (
+            EmbeddedServerError,
+            NotMigratedError,
+            ListenError,
+            ControlListenError,
+            MayweError,
+        ) as error:
             raise trouble(str(error), Exit.NOT_KNOWN) from error
 
     decorated: Callable[..., None] = with_flags
@@ -75,10 +82,17 @@ def serve_writer(settings: Settings) -> None:
     _serve(settings, frozenset({Role.WRITER}))
 
 
+@serve.command("worker")
+@with_settings
+def serve_worker(settings: Settings) -> None:
+    """Keep the cache in step, compare it with the ledger and repair it; answers health alone."""
+    _serve(settings, frozenset({Role.WORKER}))
+
+
 @serve.command("all")
 @with_settings
 def serve_all(settings: Settings) -> None:
-    """Do both in one process."""
+    """Do all of it in one process."""
     _serve(settings, ALL_ROLES)
 
 

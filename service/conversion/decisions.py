@@ -85,6 +85,7 @@ def contact_response(decision: Decision) -> decision_pb2.MayContactResponse:
         catalog_publication=decision.publication,
         decided_at=timestamp(decision.decided_at),
         decision_id=decision.decision_id,
+        outside_promise=decision.is_outside_promise,
     )
 
 
@@ -102,6 +103,7 @@ def share_response(decision: Decision, datasets: Sequence[str]) -> decision_pb2.
         catalog_publication=decision.publication,
         decided_at=timestamp(decision.decided_at),
         decision_id=decision.decision_id,
+        outside_promise=decision.is_outside_promise,
     )
 
 
@@ -139,6 +141,7 @@ def verdicts_message(decision: AudienceDecision) -> decision_pb2.AudienceVerdict
         reasons=[reason_value(reason) for reason in decision.reasons],
         decided_at=timestamp(decision.decided_at),
         catalog_publication=decision.publication,
+        outside_promise=decision.is_outside_promise,
     )
 
 

@@ -252,6 +252,7 @@ _CAUSES: Final = {
     FeedCause.EVENT: consent_pb2.CHANGE_CAUSE_EVENT,
     FeedCause.PUBLICATION: consent_pb2.CHANGE_CAUSE_PUBLICATION,
     FeedCause.TIME: consent_pb2.CHANGE_CAUSE_PASSAGE_OF_TIME,
+    FeedCause.CORRECTION: consent_pb2.CHANGE_CAUSE_CORRECTION,
 }
 
 

@@ -161,12 +161,17 @@ def scope_change_message(change: PermissionChange) -> common_pb2.ScopeChange:
     )
 
 
+def durability_value(*, is_effective: bool) -> common_pb2.Durability:
+    """Write how far something has come that is committed."""
+    return common_pb2.DURABILITY_EFFECTIVE if is_effective else common_pb2.DURABILITY_DURABLE
+
+
 def acknowledgement_message(
-    token: str, recorded_at: Instant, *, is_repeated: bool
+    token: str, recorded_at: Instant, *, is_repeated: bool, is_effective: bool
 ) -> common_pb2.Acknowledgement:
-    """Write that something is durable."""
+    """Write that something is durable, or effective."""
     return common_pb2.Acknowledgement(
-        durability=common_pb2.DURABILITY_DURABLE,
+        durability=durability_value(is_effective=is_effective),
         token=token,
         recorded_at=timestamp(recorded_at),
         repeat=is_repeated,

@@ -1,45 +1,125 @@
-"""Acknowledging writes: waiting a moment for the cache, and the answer that every write gives."""
+"""Acknowledging writes: making them effective, and the answer that every write gives."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import grpc
 from maywe.v1 import common_pb2
 
-from decision.instants import Instant
+from decision.errors import UnavailableError
 from service.composition import Application
 from service.conversion.writing import acknowledgement_message
+from store.floors import CustomerFloor, Narrowing
+from store.publishing import PublicationRecorded
+from store.recording import Recorded
 from store.token import Token
 
 APPLIED_WAIT_SECONDS_MAX: Final = 0.2
-"""How long an answer is held back so that the cache shows the write. Nothing is promised by it."""
+"""How long an answer is held back so that the cache shows what was given. Nothing is promised by
+it, and a Redis that does not answer is not waited for."""
+
+ANSWER_RESERVE_SHARE: Final = 0.2
+"""What is left of the caller's time when waiting ends, so that the answer still reaches them."""
 
 
 class Acknowledger:
     """Acknowledges what is committed."""
 
     def __init__(self, application: Application) -> None:
-        """Wait for the projector of `application`, or of whoever projects into its cache."""
+        """Make effective what `application` records."""
         self._application = application
 
-    def wait_a_moment(self, positions: Mapping[int, int], context: grpc.ServicerContext) -> None:
-        """Wait shortly until the cache shows the shards at their positions, or the caller goes."""
-        remaining = context.time_remaining()
-        seconds = APPLIED_WAIT_SECONDS_MAX
-        if remaining is not None:
-            # Half of what the caller has left, so that the answer still reaches them.
-            seconds = min(seconds, remaining / 2)
+    def acknowledge(
+        self, recorded: Recorded, context: grpc.ServicerContext
+    ) -> common_pb2.Acknowledgement:
+        """Acknowledge an event: EFFECTIVE once no check can miss it, if that is soon enough.
+
+        What takes nothing away is effective by itself, for nothing that was there before is wrong;
+        it is held back a moment instead, so that who gives a consent sees it count.
+        """
+        if recorded.narrowing.is_empty:
+            self._wait_a_moment(recorded.positions, context)
+            is_effective = recorded.is_epoch_settled
+        else:
+            is_effective = self._application.effectuator.make_effective(
+                recorded.narrowing, self._seconds_for(context)
+            )
+        return acknowledgement_message(
+            Token(recorded.epoch, recorded.positions, 0).encode(),
+            recorded.recorded_at,
+            is_repeated=recorded.is_repeated,
+            is_effective=is_effective,
+        )
+
+    def acknowledge_publication(
+        self, recorded: PublicationRecorded, context: grpc.ServicerContext
+    ) -> common_pb2.Acknowledgement:
+        """Acknowledge a publication, which always may take something away."""
+        return acknowledgement_message(
+            # The publication itself is what the token stands for.
+            Token(recorded.epoch, {}, recorded.number).encode(),
+            recorded.recorded_at,
+            is_repeated=recorded.is_repeated,
+            is_effective=self._application.effectuator.make_effective(
+                recorded.narrowing, self._seconds_for(context)
+            ),
+        )
+
+    def make_chunk_effective(
+        self, narrowings: Sequence[Narrowing], context: grpc.ServicerContext
+    ) -> bool:
+        """Make effective what the events of a chunk took away, all of it together.
+
+        MUST be called in a thread for which nobody else waits.
+        """
+        if not narrowings:
+            return True
+        if len({narrowing.epoch for narrowing in narrowings}) > 1:
+            # It was recorded across the end of an epoch, after which part of it may be lost.
+            return False
+        return self._application.effectuator.make_effective(
+            _joined(narrowings), self._seconds_for(context), has_own_thread=True
+        )
+
+    def make_past_effective(self, context: grpc.ServicerContext) -> bool:
+        """Make effective whatever was committed before this call.
+
+        MUST be called in a thread for which nobody else waits: it takes as long as a lease.
+        """
+        return self._application.effectuator.outlive_leases(self._seconds_for(context))
+
+    def _seconds_for(self, context: grpc.ServicerContext) -> float:
+        return _within(self._application.settings.effective_wait_seconds, context)
+
+    def _wait_a_moment(self, positions: Mapping[int, int], context: grpc.ServicerContext) -> None:
+        try:
+            metas = self._application.cache.read_metas(positions)
+        except UnavailableError:
+            return
+        if len(metas) < len(positions):
+            # A part of a cluster does not answer.
+            return
+        seconds = _within(APPLIED_WAIT_SECONDS_MAX, context)
         self._application.projector.wait_until_applied(positions, seconds)
 
-    def acknowledge(
-        self,
-        recorded_at: Instant,
-        *,
-        is_repeated: bool,
-        epoch: int,
-        positions: Mapping[int, int],
-        publication: int = 0,
-    ) -> common_pb2.Acknowledgement:
-        """Say that a write is durable, with the token of its positions or publication."""
-        token = Token(epoch, positions, publication)
-        return acknowledgement_message(token.encode(), recorded_at, is_repeated=is_repeated)
+
+def _within(seconds: float, context: grpc.ServicerContext) -> float:
+    """Give how long to wait: `seconds`, or what the caller can spare if that is less."""
+    remaining = context.time_remaining()
+    if remaining is not None:
+        seconds = min(seconds, remaining * (1 - ANSWER_RESERVE_SHARE))
+    return seconds
+
+
+def _joined(narrowings: Sequence[Narrowing]) -> Narrowing:
+    """Give one narrowing for several of one epoch, each customer id in it once."""
+    customers: dict[str, CustomerFloor] = {}
+    for narrowing in narrowings:
+        for floor in narrowing.customers:
+            present = customers.get(floor.customer_id)
+            customers[floor.customer_id] = floor if present is None else present.joined(floor)
+    return Narrowing(
+        narrowings[0].epoch,
+        list(customers.values()),
+        narrowed_at=max(narrowing.narrowed_at for narrowing in narrowings),
+    )

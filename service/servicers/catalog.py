@@ -32,6 +32,7 @@ from store.preview import preview
 from store.publications import get_publication, list_newest_publications
 from store.publishing import NewPublication, publish, validate
 from store.rollout import progress_of
+from store.sharding import SHARD_COUNT
 from store.writing import begin_recording
 
 PAGE_SIZE_MAX: Final = 1000
@@ -62,7 +63,7 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
             refuse_future(known_at, draw_now(engine))
         with reading(engine) as connection:
             # Waits for a publication under way, which may have been recorded before that instant.
-            newest = begin_recording(connection, catalogs)
+            newest = begin_recording(connection, catalogs).published
             known = newest if known_at is None else catalogs.known_at(connection, known_at)
             if not known.number:
                 field = "" if known_at is None else "known_at"
@@ -161,14 +162,7 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         )
         self._application.wakes.roll_out.set()
         return catalog_pb2.PublishResponse(
-            acknowledgement=self._acknowledger.acknowledge(
-                recorded.recorded_at,
-                is_repeated=recorded.is_repeated,
-                epoch=recorded.epoch,
-                # The publication itself is what the token stands for.
-                positions={},
-                publication=recorded.number,
-            ),
+            acknowledgement=self._acknowledger.acknowledge_publication(recorded, context),
             number=recorded.number,
         )
 
@@ -197,4 +191,6 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
             metas = self._application.cache.read_metas()
         except UnavailableError:
             return False
-        return all(meta is not None and meta.publication >= number for meta in metas.values())
+        return len(metas) == SHARD_COUNT and all(
+            meta is not None and meta.publication >= number for meta in metas.values()
+        )

@@ -15,7 +15,6 @@ from service.conversion import decisions
 from service.errors import StreamOrderError, problem_of, status_of
 from service.servicers.explaining import explain
 from service.servicers.listing import list_allowed
-from store.database import wall_clock
 
 CHECKS_PER_BATCH_MAX: Final = 1000
 CUSTOMERS_PER_CHUNK_MAX: Final = 10_000
@@ -27,7 +26,7 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
     def __init__(self, application: Application) -> None:
         """Answer from the stores of an application."""
         self._application = application
-        self._checker = Checker(application.reader, application.catalogs, wall_clock)
+        self._checker = Checker(application.reader, application.catalogs)
 
     def MayContact(
         self, request: decision_pb2.MayContactRequest, context: grpc.ServicerContext

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import grpc
 from google.rpc import code_pb2
-from maywe.v1 import common_pb2, writer_pb2
+from maywe.v1 import writer_pb2
 
 from decision.catalog import Catalog
 from decision.errors import FieldFault, InvalidArgumentError, MayweError
@@ -17,8 +18,11 @@ from decision.event_rules import check_identifier
 from decision.events import NewEvent
 from service.composition import Application
 from service.conversion.reading import read_any_event
+from service.conversion.writing import durability_value
 from service.errors import ShuttingDownError, StreamOrderError, problem_of, reason_number
-from store.imports import ImportCounts, claimed_import
+from service.servicers.acknowledging import Acknowledger
+from store.floors import Narrowing
+from store.imports import FIRST_POSITION, ImportCounts, claimed_import
 from store.recording import Outcome, Recorded, Recorder
 
 ITEMS_PER_CHUNK_MAX: Final = 5000
@@ -28,9 +32,12 @@ EVENTS_PER_PIECE: Final = 500
 
 
 def import_events(
-    application: Application, requests: Iterator[writer_pb2.ImportEventsRequest]
+    application: Application,
+    requests: Iterator[writer_pb2.ImportEventsRequest],
+    context: grpc.ServicerContext,
 ) -> Iterator[writer_pb2.ImportEventsResponse]:
     """Answer the messages of one import stream."""
+    acknowledger = Acknowledger(application)
     import_id = _read_start(next(requests, None))
     with claimed_import(application.engine, import_id) as progress:
         yield writer_pb2.ImportEventsResponse(
@@ -41,6 +48,8 @@ def import_events(
             )
         )
         last_position = 0
+        # Of what earlier streams settled, nobody knows here whether it became effective.
+        is_all_effective = progress.next_position == FIRST_POSITION
         for request in requests:
             if application.stopping.is_set():
                 raise ShuttingDownError
@@ -48,20 +57,26 @@ def import_events(
             last_position = chunk[-1].position
             settled = _Chunk(application, chunk, progress.next_position).settle()
             progress.advance(last_position + 1, settled.counts_of_new)
+            is_effective = settled.may_become_effective and acknowledger.make_chunk_effective(
+                settled.narrowings, context
+            )
+            is_all_effective = is_all_effective and is_effective
             yield writer_pb2.ImportEventsResponse(
                 progress=writer_pb2.ImportProgress(
                     # What is below the position to resume from was settled by an earlier stream.
                     through_position=progress.next_position - 1,
                     counts=_counts_message(settled.counts),
                     rejected=settled.rejections,
-                    durability=common_pb2.DURABILITY_DURABLE,
+                    durability=durability_value(is_effective=is_effective),
                 )
             )
         yield writer_pb2.ImportEventsResponse(
             summary=writer_pb2.ImportSummary(
                 through_position=progress.next_position - 1,
                 counts=_counts_message(progress.counts),
-                durability=common_pb2.DURABILITY_DURABLE,
+                durability=durability_value(
+                    is_effective=is_all_effective or acknowledger.make_past_effective(context)
+                ),
             )
         )
 
@@ -101,11 +116,17 @@ def _read_chunk(
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """What became of a chunk; `counts_of_new` leaves out what was settled before."""
+    """What became of a chunk; `counts_of_new` leaves out what was settled before.
+
+    It can not become effective by telling of `narrowings` if some of it was settled before, or
+    recorded in an epoch that is not settled.
+    """
 
     counts: ImportCounts
     counts_of_new: ImportCounts
     rejections: Sequence[writer_pb2.ImportRejection]
+    narrowings: Sequence[Narrowing]
+    may_become_effective: bool
 
 
 class _Placed(NamedTuple):
@@ -131,6 +152,8 @@ class _Chunk:
         self._accepted = 0
         self._repeated = 0
         self._rejections: dict[int, MayweError] = {}
+        self._narrowings: list[Narrowing] = []
+        self._is_settled = True
 
     def settle(self) -> _Settled:
         new = [item for item in self._items if item.position >= self._next_position]
@@ -148,6 +171,8 @@ class _Chunk:
                 _rejection_message(position, self._rejections[position])
                 for position in sorted(self._rejections)
             ],
+            self._narrowings,
+            may_become_effective=self._is_settled and len(new) == len(self._items),
         )
 
     def _read(self, items: Iterable[writer_pb2.ImportItem]) -> list[_Placed]:
@@ -162,7 +187,12 @@ class _Chunk:
     def _note(self, position: int, outcome: Outcome) -> None:
         if not isinstance(outcome, Recorded):
             self._rejections[position] = outcome.error
-        elif outcome.is_repeated:
+            return
+        if not outcome.narrowing.is_empty:
+            self._narrowings.append(outcome.narrowing)
+        elif not outcome.is_epoch_settled:
+            self._is_settled = False
+        if outcome.is_repeated:
             self._repeated += 1
         else:
             self._accepted += 1

@@ -19,7 +19,6 @@ from service.conversion.writing import timestamp
 from service.errors import ShuttingDownError
 from store import listing
 from store.cursors import CursorKind, decode_cursor, encode_cursor
-from store.database import wall_clock
 from store.token import decode_token
 
 CHUNK_SIZE_DEFAULT: Final = 1000
@@ -52,7 +51,13 @@ def list_allowed(
         if application.stopping.is_set():
             raise ShuttingDownError
         chunk = listing.list_allowed(
-            application.engine, application.catalogs, question.scopes, at, after, size
+            application.engine,
+            application.catalogs,
+            question.scopes,
+            at,
+            after,
+            size,
+            application.keeper.now,
         )
         after = chunk.next_after
         sent += len(chunk.customer_ids)
@@ -65,9 +70,7 @@ def list_allowed(
 def _refuse_faulty(application: Application, question: Question, at: int | None) -> None:
     if isinstance(question, ProcessQuestion):
         raise InvalidArgumentError(FieldFault("question", "ask contact or share"))
-    Checker(application.reader, application.catalogs, wall_clock).refuse_faulty_question(
-        question, at
-    )
+    Checker(application.reader, application.catalogs).refuse_faulty_question(question, at)
 
 
 def _chunk_size(asked: int) -> int:

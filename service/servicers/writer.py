@@ -47,12 +47,12 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
         self, request: event_pb2.RecordPurchaseRequest, context: grpc.ServicerContext
     ) -> writer_pb2.RecordPurchaseResponse:
         """Record a purchase, and answer which consents it gave."""
-        recorded = self._record(request, context)
+        recorded = self._record(request)
         effect = effect_of_purchase(
             recorded.published.catalog, recorded.events, recorded.event.event_id
         )
         return writer_pb2.RecordPurchaseResponse(
-            acknowledgement=self._acknowledge(recorded),
+            acknowledgement=self._acknowledger.acknowledge(recorded, context),
             matrix_row_id=effect.matrix_row_id,
             consents=[_given_consent(consent) for consent in effect.consents],
             unmatched_cause=unmatched_cause_value(effect.unmatched_cause),
@@ -69,10 +69,10 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
         self, request: event_pb2.RecordConsentRequest, context: grpc.ServicerContext
     ) -> writer_pb2.RecordConsentResponse:
         """Record an explicit consent, refusal or note, and answer what it gave."""
-        recorded = self._record(request, context)
+        recorded = self._record(request)
         effect = _effect_of_consent(recorded)
         return writer_pb2.RecordConsentResponse(
-            acknowledgement=self._acknowledge(recorded),
+            acknowledgement=self._acknowledger.acknowledge(recorded, context),
             effect=_EFFECTS[effect.effect],
             consent=None if effect.consent is None else _given_consent(effect.consent),
             unmatched_cause=unmatched_cause_value(effect.unmatched_cause),
@@ -82,12 +82,12 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
         self, request: event_pb2.RevokeRequest, context: grpc.ServicerContext
     ) -> writer_pb2.RevokeResponse:
         """Record a revocation, and answer what ended by it and what survives it."""
-        recorded = self._record(request, context)
+        recorded = self._record(request)
         effect = effect_of_revocation(
             recorded.published.catalog, recorded.events, recorded.event.event_id, wall_clock()
         )
         return writer_pb2.RevokeResponse(
-            acknowledgement=self._acknowledge(recorded),
+            acknowledgement=self._acknowledger.acknowledge(recorded, context),
             ended=[
                 writer_pb2.EndedScope(
                     scope=scope_message(ended.scope),
@@ -146,26 +146,16 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
         context: grpc.ServicerContext,
     ) -> Iterator[writer_pb2.ImportEventsResponse]:
         """Record many events, resumably."""
-        return import_events(self._application, request_iterator)
+        return import_events(self._application, request_iterator, context)
 
-    def _record(self, request: EventRequest, context: grpc.ServicerContext) -> Recorded:
+    def _record(self, request: EventRequest) -> Recorded:
         event = read_event(request, self._application.catalogs.newest().catalog)
-        recorded = self._application.recorder.record_one(event)
-        self._acknowledger.wait_a_moment(recorded.positions, context)
-        return recorded
-
-    def _acknowledge(self, recorded: Recorded) -> common_pb2.Acknowledgement:
-        return self._acknowledger.acknowledge(
-            recorded.recorded_at,
-            is_repeated=recorded.is_repeated,
-            epoch=recorded.epoch,
-            positions=recorded.positions,
-        )
+        return self._application.recorder.record_one(event)
 
     def _just_record(
         self, request: EventRequest, context: grpc.ServicerContext
     ) -> common_pb2.Acknowledgement:
-        return self._acknowledge(self._record(request, context))
+        return self._acknowledger.acknowledge(self._record(request), context)
 
 
 def _effect_of_consent(recorded: Recorded) -> ConsentEffect:

@@ -20,14 +20,16 @@ from decision.instants import parse_instant
 from decision.reasons import Reason
 from decision.scopes import Scope, contact
 from decision.selectors import EVERYTHING
+from store.boot_clock import NANOSECONDS_PER_SECOND, boot_nanoseconds
 from store.cache import Cache
 from store.database import open_engine, wall_clock
+from store.guard import ClockReading, GuardKeeper, Renewal
 from store.publications import Catalogs
 from store.publishing import NewPublication, publish
 from store.reader import PermissionReader, Permissions
 from store.recording import Recorded, Recorder
 from store.rollout import RolloutWorker
-from store.sharding import shard_of
+from store.sharding import SHARD_COUNT, shard_of
 
 LONG_AGO: Final = parse_instant("2020-01-01T00:00:00Z")
 PHONE: Final = contact("advertising", "phone")
@@ -126,6 +128,25 @@ def opened_ledger(database_url: str) -> Iterator[Ledger]:
         engine.dispose()
 
 
+def leased(*, seconds: float = 3600.0, publication: int = 0) -> GuardKeeper:
+    """The keeper of a process that holds a lease and was told of no narrowing."""
+    keeper = GuardKeeper()
+    now = boot_nanoseconds()
+    keeper.renewed(
+        Renewal(
+            began_after=keeper.begin_reading(),
+            epoch=1,
+            deadline_nanoseconds=now + int(seconds * NANOSECONDS_PER_SECOND),
+            bases=(0,) * SHARD_COUNT,
+            customers=(),
+            publication=publication,
+            narrowed_at=0,
+            clock_reading=ClockReading(wall_clock(), now, now),
+        )
+    )
+    return keeper
+
+
 def reason_for(permissions: Permissions, scope: Scope = PHONE, at: int | None = None) -> Reason:
     """The reason of the answer for a scope, now if not said otherwise."""
     return answer_scope(
@@ -141,7 +162,7 @@ def ids_of_shard(number: int, count: int) -> list[str]:
 
 def cached_reason(ledger: Ledger, cache: Cache, customer_id: str) -> Reason:
     """What a check answers from the cache alone."""
-    reader = PermissionReader(ledger.engine, cache, ledger.catalogs)
+    reader = PermissionReader(ledger.engine, cache, ledger.catalogs, leased())
     [found] = reader.read([customer_id])
     assert found.is_from_cache
     return reason_for(found)

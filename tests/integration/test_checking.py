@@ -8,12 +8,11 @@ from decision.answer import Answer
 from decision.questions import ContactQuestion, ShareQuestion
 from service.checking import Check, Checker, Decision
 from store.cache import Cache
-from store.database import wall_clock
 from store.projector import Projector
 from store.publications import Catalogs
 from store.reader import PermissionReader
 from store.token import Token
-from tests.integration.ledger_builders import Ledger, document
+from tests.integration.ledger_builders import Ledger, document, leased
 
 pytestmark = pytest.mark.integration
 
@@ -25,7 +24,7 @@ def checker(ledger: Ledger, cache: Cache) -> Checker:
     """A checker in a process that knows the first publication and looks for no other by itself."""
     catalogs = Catalogs(ledger.engine)
     catalogs.refresh()
-    return Checker(PermissionReader(ledger.engine, cache, catalogs), catalogs, wall_clock)
+    return Checker(PermissionReader(ledger.engine, cache, catalogs, leased()), catalogs)
 
 
 def with_a_new_channel() -> dict[str, Any]:

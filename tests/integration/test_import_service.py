@@ -75,9 +75,10 @@ def test_an_import_answers_resume_progress_and_summary(maywe: RunningMaywe) -> N
     )
     assert resume.resume.next_position == 1
     assert (first.progress.through_position, counts(first.progress.counts)) == (100, (100, 0, 0))
-    assert first.progress.durability == common_pb2.DURABILITY_DURABLE
+    assert first.progress.durability == common_pb2.DURABILITY_EFFECTIVE
     assert (second.progress.through_position, counts(second.progress.counts)) == (200, (2, 0, 0))
     assert (summary.summary.through_position, counts(summary.summary.counts)) == (200, (102, 0, 0))
+    assert summary.summary.durability == common_pb2.DURABILITY_EFFECTIVE
 
 
 def test_every_import_is_given_the_key_of_its_installation(maywe: RunningMaywe) -> None:

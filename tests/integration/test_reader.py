@@ -21,6 +21,7 @@ from tests.integration.ledger_builders import (
     Ledger,
     document,
     ids_of_shard,
+    leased,
     reason_for,
 )
 from tests.servers import remove_keys
@@ -43,7 +44,7 @@ def reader(ledger: Ledger, cache: Cache) -> PermissionReader:
     """A reader in a process of its own, as far as catalogs go."""
     catalogs = Catalogs(ledger.engine)
     catalogs.refresh()
-    return PermissionReader(ledger.engine, cache, catalogs)
+    return PermissionReader(ledger.engine, cache, catalogs, leased())
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_cached_record_needs_no_postgresql(
     projector.project_pending()
     ledger.consent(ANNA)
     projector.project_pending()
-    reader = PermissionReader(no_postgresql, cache, ledger.catalogs)
+    reader = PermissionReader(no_postgresql, cache, ledger.catalogs, leased())
     anna, boris = reader.read([ANNA, BORIS], [PHONE])
     assert summary(anna) == (Reason.ALLOWED, True)
     assert (anna.state_version, anna.publication) == (1, 1)
@@ -271,7 +272,7 @@ def test_an_emptied_redis_does_not_make_customers_unknown(
 def test_without_redis_postgresql_answers(ledger: Ledger, no_redis: Cache) -> None:
     """A Redis that does not answer costs time and no answer."""
     ledger.consent(ANNA)
-    reader = PermissionReader(ledger.engine, no_redis, ledger.catalogs)
+    reader = PermissionReader(ledger.engine, no_redis, ledger.catalogs, leased())
     anna, boris = reader.read([ANNA, BORIS])
     assert summary(anna) == (Reason.ALLOWED, False)
     assert summary(boris) == (Reason.UNKNOWN_CUSTOMER, False)
@@ -279,7 +280,7 @@ def test_without_redis_postgresql_answers(ledger: Ledger, no_redis: Cache) -> No
 
 def test_without_both_nothing_is_answered(no_redis: Cache, no_postgresql: Engine) -> None:
     """Not knowing is an error and no denial."""
-    reader = PermissionReader(no_postgresql, no_redis, Catalogs(no_postgresql))
+    reader = PermissionReader(no_postgresql, no_redis, Catalogs(no_postgresql), leased())
     with pytest.raises(UnavailableError):
         reader.read([ANNA])
 
@@ -290,7 +291,7 @@ def test_a_miss_without_postgresql_is_not_answered(
     """A record that is missing in an incomplete shard is not taken for an unknown customer."""
     ledger.consent(ANNA)
     projector.project_pending()
-    reader = PermissionReader(no_postgresql, cache, ledger.catalogs)
+    reader = PermissionReader(no_postgresql, cache, ledger.catalogs, leased())
     with pytest.raises(UnavailableError):
         reader.read([ANNA])
 

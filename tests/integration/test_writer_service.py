@@ -126,7 +126,7 @@ def test_a_revocation_sent_again_answers_the_same(maywe: RunningMaywe) -> None:
     assert (second.ended, second.surviving) == (first.ended, first.surviving)
 
 
-def test_every_call_is_acknowledged_as_durable_in_the_order_recorded(maywe: RunningMaywe) -> None:
+def test_every_call_is_acknowledged_as_effective_in_the_order_recorded(maywe: RunningMaywe) -> None:
     """What is acknowledged first was recorded first; every answer carries a token."""
     maywe.publish(catalog())
     writer = maywe.client.writer
@@ -180,7 +180,7 @@ def test_every_call_is_acknowledged_as_durable_in_the_order_recorded(maywe: Runn
     instants = [acknowledged.recorded_at.ToMicroseconds() for acknowledged in acknowledgements]
     assert instants == sorted(set(instants))
     for acknowledged in acknowledgements:
-        assert acknowledged.durability == common_pb2.DURABILITY_DURABLE
+        assert acknowledged.durability == common_pb2.DURABILITY_EFFECTIVE
         assert decode_token(acknowledged.token).positions
 
 

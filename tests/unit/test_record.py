@@ -147,6 +147,43 @@ def test_a_record_that_is_cut_off_is_refused(
         record.decode(whole[:length], NUMBERS)
 
 
+damages = st.lists(
+    st.tuples(st.integers(0, 10_000), st.sampled_from(b'\x00\x01\xff",.[]{}0 ')),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(timelines(), damages)
+def test_damage_is_either_refused_or_another_timeline(
+    timeline: PermissionTimeline, damage: list[tuple[int, int]]
+) -> None:
+    """Whoever reads damaged bytes has to expect what `decode` documents, and nothing else."""
+    damaged = bytearray(encode(timeline))
+    for at, byte in damage:
+        damaged[at % len(damaged)] = byte
+    try:
+        decoded = record.decode(bytes(damaged), NUMBERS).timeline
+    except (ValueError, LookupError):
+        return
+    for scope in SCOPES:
+        answer_scope(decoded, None, scope, MADE_AT)
+
+
+@pytest.mark.parametrize("basis", [b"1", b"[]", b'["e","t"]', b'["e","t",1,2,3,4,""]', b"{}"])
+def test_a_basis_of_another_shape_is_refused(basis: bytes) -> None:
+    """JSON it may be, but no basis."""
+    timeline = PermissionTimeline(
+        is_known=True,
+        segments={SCOPES[0]: [Segment(MADE_AT, FOREVER, Reason.ALLOWED, 0)]},
+        restrictions=(),
+        bases=[Basis("event", "type", 1, None, MADE_AT, FOREVER)],
+    )
+    whole = encode(timeline)
+    with pytest.raises(ValueError):  # noqa: PT011 - whichever part notices it
+        record.decode(whole[: whole.index(b"[")] + basis, NUMBERS)
+
+
 def test_the_header_says_what_the_record_is() -> None:
     """Version, publication, and after stamping the life of the cache, are read from the header."""
     plain = encode(NOBODY, version=2**40, publication=7)

@@ -26,6 +26,7 @@ class ChangeCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CHANGE_CAUSE_EVENT: _ClassVar[ChangeCause]
     CHANGE_CAUSE_PUBLICATION: _ClassVar[ChangeCause]
     CHANGE_CAUSE_PASSAGE_OF_TIME: _ClassVar[ChangeCause]
+    CHANGE_CAUSE_CORRECTION: _ClassVar[ChangeCause]
 CONSENT_STATUS_UNSPECIFIED: ConsentStatus
 CONSENT_STATUS_IN_FORCE: ConsentStatus
 CONSENT_STATUS_NOT_YET_VALID: ConsentStatus
@@ -34,6 +35,7 @@ CHANGE_CAUSE_UNSPECIFIED: ChangeCause
 CHANGE_CAUSE_EVENT: ChangeCause
 CHANGE_CAUSE_PUBLICATION: ChangeCause
 CHANGE_CAUSE_PASSAGE_OF_TIME: ChangeCause
+CHANGE_CAUSE_CORRECTION: ChangeCause
 
 class GetConsentCardRequest(_message.Message):
     __slots__ = ("customer_id", "valid_at", "known_at")

@@ -28,7 +28,7 @@ class MayContactRequest(_message.Message):
     def __init__(self, customer_id: _Optional[str] = ..., channel: _Optional[str] = ..., purpose: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., token: _Optional[str] = ...) -> None: ...
 
 class MayContactResponse(_message.Message):
-    __slots__ = ("verdict", "reason", "not_after", "not_before", "basis", "allowed_channels", "state_version", "catalog_publication", "decided_at", "decision_id")
+    __slots__ = ("verdict", "reason", "not_after", "not_before", "basis", "allowed_channels", "state_version", "catalog_publication", "decided_at", "decision_id", "outside_promise")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class MayContactResponse(_message.Message):
     CATALOG_PUBLICATION_FIELD_NUMBER: _ClassVar[int]
     DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_PROMISE_FIELD_NUMBER: _ClassVar[int]
     verdict: _common_pb2.Verdict
     reason: _common_pb2.Reason
     not_after: _timestamp_pb2.Timestamp
@@ -49,7 +50,8 @@ class MayContactResponse(_message.Message):
     catalog_publication: int
     decided_at: _timestamp_pb2.Timestamp
     decision_id: str
-    def __init__(self, verdict: _Optional[_Union[_common_pb2.Verdict, str]] = ..., reason: _Optional[_Union[_common_pb2.Reason, str]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., basis: _Optional[_Union[_common_pb2.Basis, _Mapping]] = ..., allowed_channels: _Optional[_Iterable[str]] = ..., state_version: _Optional[int] = ..., catalog_publication: _Optional[int] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_id: _Optional[str] = ...) -> None: ...
+    outside_promise: bool
+    def __init__(self, verdict: _Optional[_Union[_common_pb2.Verdict, str]] = ..., reason: _Optional[_Union[_common_pb2.Reason, str]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., basis: _Optional[_Union[_common_pb2.Basis, _Mapping]] = ..., allowed_channels: _Optional[_Iterable[str]] = ..., state_version: _Optional[int] = ..., catalog_publication: _Optional[int] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_id: _Optional[str] = ..., outside_promise: _Optional[bool] = ...) -> None: ...
 
 class MayShareRequest(_message.Message):
     __slots__ = ("customer_id", "partner", "datasets", "purpose", "at", "token")
@@ -68,7 +70,7 @@ class MayShareRequest(_message.Message):
     def __init__(self, customer_id: _Optional[str] = ..., partner: _Optional[str] = ..., datasets: _Optional[_Iterable[str]] = ..., purpose: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., token: _Optional[str] = ...) -> None: ...
 
 class MayShareResponse(_message.Message):
-    __slots__ = ("verdict", "reason", "not_after", "not_before", "datasets", "allowed_datasets", "state_version", "catalog_publication", "decided_at", "decision_id")
+    __slots__ = ("verdict", "reason", "not_after", "not_before", "datasets", "allowed_datasets", "state_version", "catalog_publication", "decided_at", "decision_id", "outside_promise")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +81,7 @@ class MayShareResponse(_message.Message):
     CATALOG_PUBLICATION_FIELD_NUMBER: _ClassVar[int]
     DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_PROMISE_FIELD_NUMBER: _ClassVar[int]
     verdict: _common_pb2.Verdict
     reason: _common_pb2.Reason
     not_after: _timestamp_pb2.Timestamp
@@ -89,7 +92,8 @@ class MayShareResponse(_message.Message):
     catalog_publication: int
     decided_at: _timestamp_pb2.Timestamp
     decision_id: str
-    def __init__(self, verdict: _Optional[_Union[_common_pb2.Verdict, str]] = ..., reason: _Optional[_Union[_common_pb2.Reason, str]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., datasets: _Optional[_Iterable[_Union[_common_pb2.DatasetAnswer, _Mapping]]] = ..., allowed_datasets: _Optional[_Iterable[str]] = ..., state_version: _Optional[int] = ..., catalog_publication: _Optional[int] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_id: _Optional[str] = ...) -> None: ...
+    outside_promise: bool
+    def __init__(self, verdict: _Optional[_Union[_common_pb2.Verdict, str]] = ..., reason: _Optional[_Union[_common_pb2.Reason, str]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., datasets: _Optional[_Iterable[_Union[_common_pb2.DatasetAnswer, _Mapping]]] = ..., allowed_datasets: _Optional[_Iterable[str]] = ..., state_version: _Optional[int] = ..., catalog_publication: _Optional[int] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_id: _Optional[str] = ..., outside_promise: _Optional[bool] = ...) -> None: ...
 
 class BatchCheckRequest(_message.Message):
     __slots__ = ("checks",)
@@ -156,16 +160,18 @@ class FilterAudienceResponse(_message.Message):
     def __init__(self, verdicts: _Optional[_Union[AudienceVerdicts, _Mapping]] = ..., end: _Optional[_Union[AudienceEnd, _Mapping]] = ...) -> None: ...
 
 class AudienceVerdicts(_message.Message):
-    __slots__ = ("verdicts", "reasons", "decided_at", "catalog_publication")
+    __slots__ = ("verdicts", "reasons", "decided_at", "catalog_publication", "outside_promise")
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
     DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
     CATALOG_PUBLICATION_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_PROMISE_FIELD_NUMBER: _ClassVar[int]
     verdicts: _containers.RepeatedScalarFieldContainer[_common_pb2.Verdict]
     reasons: _containers.RepeatedScalarFieldContainer[_common_pb2.Reason]
     decided_at: _timestamp_pb2.Timestamp
     catalog_publication: int
-    def __init__(self, verdicts: _Optional[_Iterable[_Union[_common_pb2.Verdict, str]]] = ..., reasons: _Optional[_Iterable[_Union[_common_pb2.Reason, str]]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., catalog_publication: _Optional[int] = ...) -> None: ...
+    outside_promise: bool
+    def __init__(self, verdicts: _Optional[_Iterable[_Union[_common_pb2.Verdict, str]]] = ..., reasons: _Optional[_Iterable[_Union[_common_pb2.Reason, str]]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., catalog_publication: _Optional[int] = ..., outside_promise: _Optional[bool] = ...) -> None: ...
 
 class AudienceEnd(_message.Message):
     __slots__ = ("customer_count", "counts")

@@ -1,0 +1,18 @@
+"""The clock by which leases are timed.
+
+What lives here: a clock that nobody sets, and that runs on while the machine is suspended or the
+process stopped, so that a lease is over when it says so (`design.md`, "No stale ALLOW", step 3).
+"""
+
+import time
+from typing import Final
+
+NANOSECONDS_PER_SECOND: Final = 1_000_000_000
+
+# Where there is no such clock (macOS), the monotonic one runs on while suspended.
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_nanoseconds() -> int:
+    """Give nanoseconds since some instant that is the same for the life of the machine."""
+    return time.clock_gettime_ns(_CLOCK)
