@@ -273,7 +273,12 @@ def _encode_basis(basis: Basis) -> bytes:
 
 
 def _decode_basis(encoded: bytes) -> Basis:
-    event_id, consent_type, version, product, *rest = json.loads(encoded)
-    return Basis(
-        event_id, consent_type, version, None if product is None else Product(*product), *rest
-    )
+    try:
+        event_id, consent_type, version, product, *rest = json.loads(encoded)
+        return Basis(
+            event_id, consent_type, version, None if product is None else Product(*product), *rest
+        )
+    except TypeError as error:
+        # It is JSON, but not of as many parts as a basis has.
+        message = "a basis in a cached record is damaged"
+        raise ValueError(message) from error

@@ -5,29 +5,33 @@ run beside writers and projectors and never replace anything by something older.
 """
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, Select, func, select
+from sqlalchemy import Engine, func, select
 
-from store.cache import Cache, CachedEntry, WarmingPage
+from store.cache import Cache, WarmingPage
+from store.comparing import (
+    HARMLESS,
+    STORED_CUSTOMERS,
+    CacheComparison,
+    Compared,
+    StoredCustomer,
+    Verdict,
+    catch_up,
+    find_records_of_nobody,
+    read_stored,
+)
 from store.database import reading
 from store.meta import CacheLife
 from store.projector import Projector
-from store.record import content_of
-from store.schema import customer, state, subject
+from store.schema import customer, subject
 from store.sharding import SHARD_COUNT
 
 CUSTOMERS_PER_PAGE: Final = 1000
 ATTEMPTS_PER_SHARD_MAX: Final = 3
 """How often a shard is begun again because another life of its cache began meanwhile."""
-
-CHECKS_PER_CUSTOMER_MAX: Final = 3
-"""How often a customer who seems to differ is compared: writers may be at work."""
-
-TURNS_TO_CATCH_UP_MAX: Final = 1000
-"""Turns of a projector after which a shard counts as brought forward, writers or not."""
 
 SESSION_MAX: Final = 2**48
 """Sessions of warm-ups are drawn up to this, so that no two are the same."""
@@ -69,13 +73,6 @@ class VerificationReport:
         """Count customers who differ, and name them while there is room."""
         self.different += len(customer_ids)
         self.sample += customer_ids[: SAMPLE_MAX - len(self.sample)]
-
-
-class _Customer(NamedTuple):
-    subject: int
-    customer_id: str
-    version: int
-    record: bytes
 
 
 def warm(
@@ -155,82 +152,35 @@ def verify(
     report = VerificationReport()
     total = _count_customers(engine, range(SHARD_COUNT))
     projector = Projector(engine, cache)
+    comparison = CacheComparison(engine, cache, projector)
     for number in range(SHARD_COUNT):
-        _catch_up(projector, number)
+        catch_up(projector, number)
         for page in _pages(engine, number):
-            _verify_page(engine, cache, projector, number, page, report)
+            customer_ids = [found.customer_id for found in page]
+            _note_compared(comparison.compare(number, customer_ids), report)
             on_progress(Progress(report.checked, max(total, report.checked)))
     for customer_ids in _chunks(cache.scan_customer_ids()):
         _verify_leftovers(engine, cache, customer_ids, report)
     return report
 
 
-def _catch_up(projector: Projector, number: int) -> None:
-    for _ in range(TURNS_TO_CATCH_UP_MAX):
-        if not projector.project_shard(number):
-            return
-
-
-def _verify_page(
-    engine: Engine,
-    cache: Cache,
-    projector: Projector,
-    number: int,
-    page: Sequence[_Customer],
-    report: VerificationReport,
-) -> None:
-    open_ids = [found.customer_id for found in page]
-    report.checked += len(open_ids)
-    for check in range(CHECKS_PER_CUSTOMER_MAX):
-        if check:
-            _catch_up(projector, number)
-        # Redis first: what it shows is committed, so PostgreSQL shows at least that afterwards.
-        entries = dict(zip(open_ids, cache.read(open_ids), strict=True))
-        stored = {found.customer_id: found for found in _read_customers(engine, open_ids)}
-        different = []
-        for customer_id, entry in entries.items():
-            if _is_missing(entry):
-                report.missing += 1
-            elif _is_equal(entry, stored.get(customer_id)):
-                report.equal += 1
-            else:
-                different.append(customer_id)
-        open_ids = different
-        if not open_ids:
-            return
-    report.note_different(open_ids)
+def _note_compared(compared: Mapping[str, Compared], report: VerificationReport) -> None:
+    report.note_different(
+        [customer_id for customer_id, one in compared.items() if one.verdict not in HARMLESS]
+    )
+    # Whoever was being written all the time is passed over.
+    verdicts = [one.verdict for one in compared.values() if one.verdict is not Verdict.UNSETTLED]
+    report.checked += len(verdicts)
+    report.equal += verdicts.count(Verdict.EQUAL)
+    report.missing += verdicts.count(Verdict.MISSING)
 
 
 def _verify_leftovers(
     engine: Engine, cache: Cache, customer_ids: Sequence[str], report: VerificationReport
 ) -> None:
-    """Find records of customers whom PostgreSQL does not know."""
-    entries = cache.read(customer_ids)
-    known = {found.customer_id for found in _read_customers(engine, customer_ids)}
-    leftovers = [
-        customer_id
-        for customer_id, entry in zip(customer_ids, entries, strict=True)
-        if entry.header is not None and entry.header.is_known and customer_id not in known
-    ]
+    leftovers = list(find_records_of_nobody(engine, cache, customer_ids))
     report.checked += len(leftovers)
     report.note_different(leftovers)
-
-
-def _is_missing(entry: CachedEntry) -> bool:
-    """Tell whether a check would turn to PostgreSQL, and not take the customer for unknown."""
-    return entry.record is None and (
-        entry.meta is None or entry.has_key or not entry.meta.is_complete
-    )
-
-
-def _is_equal(entry: CachedEntry, stored: _Customer | None) -> bool:
-    return (
-        entry.record is not None
-        and entry.header is not None
-        and stored is not None
-        and entry.header.version == stored.version
-        and content_of(entry.record) == content_of(stored.record)
-    )
 
 
 def _count_customers(engine: Engine, numbers: Iterable[int]) -> int:
@@ -243,48 +193,21 @@ def _count_customers(engine: Engine, numbers: Iterable[int]) -> int:
     return counted or 0
 
 
-_CUSTOMERS: Final[Select[tuple[int, str, int, bytes]]] = select(
-    subject.c.number, customer.c.customer_id, state.c.version, state.c.record
-).select_from(
-    subject.join(customer, customer.c.subject == subject.c.number).join(
-        state, state.c.subject == subject.c.root
-    )
-)
-
-
-def _pages(engine: Engine, number: int) -> Iterator[list[_Customer]]:
+def _pages(engine: Engine, number: int) -> Iterator[list[StoredCustomer]]:
     """Go through the customers of a shard, each page read in a transaction of its own."""
     after = -1
     while True:
-        with reading(engine) as connection:
-            page = _customers(
-                connection,
-                _CUSTOMERS.where(subject.c.shard == number)
-                .where(subject.c.number > after)
-                .order_by(subject.c.number)
-                .limit(CUSTOMERS_PER_PAGE),
-            )
+        page = read_stored(
+            engine,
+            STORED_CUSTOMERS.where(subject.c.shard == number)
+            .where(subject.c.number > after)
+            .order_by(subject.c.number)
+            .limit(CUSTOMERS_PER_PAGE),
+        )
         if not page:
             return
         yield page
         after = page[-1].subject
-
-
-def _read_customers(engine: Engine, customer_ids: Collection[str]) -> list[_Customer]:
-    with reading(engine) as connection:
-        return _customers(
-            connection,
-            _CUSTOMERS.where(customer.c.customer_id == func.any(list(customer_ids))),
-        )
-
-
-def _customers(
-    connection: Connection, query: Select[tuple[int, str, int, bytes]]
-) -> list[_Customer]:
-    return [
-        _Customer(row.number, row.customer_id, row.version, bytes(row.record))
-        for row in connection.execute(query)
-    ]
 
 
 def _chunks(customer_ids: Iterator[str]) -> Iterator[list[str]]:

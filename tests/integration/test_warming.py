@@ -9,6 +9,7 @@ from decision.reasons import Reason
 from store.cache import NO_WARMING, Cache, Outcome, WarmingPage
 from store.meta import CacheLife, Meta
 from store.projector import Projector
+from store.redis_client import RedisClient
 from store.warming import Progress, verify, warm
 from tests.integration.ledger_builders import (
     Ledger,
@@ -63,7 +64,11 @@ def test_one_shard_can_be_warmed_alone(ledger: Ledger, cache: Cache) -> None:
 
 
 def test_warming_does_not_replace_newer_records(
-    ledger: Ledger, projector: Projector, cache: Cache, client: redis.Redis, redis_namespace: str
+    ledger: Ledger,
+    projector: Projector,
+    cache: Cache,
+    redis_client: RedisClient,
+    redis_namespace: str,
 ) -> None:
     """A record that a projector wrote while pages were read stays."""
     ledger.consent(ANNA)
@@ -82,7 +87,7 @@ def test_warming_does_not_replace_newer_records(
                 projector.project_pending()
             return super().fill(number, life, records, page)
 
-    assert warm(ledger.engine, Slow(client, redis_namespace), [SHARD]).incomplete_shards == []
+    assert warm(ledger.engine, Slow(redis_client, redis_namespace), [SHARD]).incomplete_shards == []
     assert cached_reason(ledger, cache, ANNA) is Reason.CONSENT_REVOKED
 
 
@@ -90,7 +95,7 @@ def test_warming_begins_again_when_the_cache_was_emptied_meanwhile(
     ledger: Ledger,
     projector: Projector,
     cache: Cache,
-    client: redis.Redis,
+    redis_client: RedisClient,
     redis_url: str,
     redis_namespace: str,
 ) -> None:
@@ -106,7 +111,7 @@ def test_warming_begins_again_when_the_cache_was_emptied_meanwhile(
                 projector.project_pending()
             return super().mark_complete(number, life, session, pages)
 
-    report = warm(ledger.engine, Emptied(client, redis_namespace), [SHARD])
+    report = warm(ledger.engine, Emptied(redis_client, redis_namespace), [SHARD])
     assert (report.customers, report.incomplete_shards) == (1, [])
     assert meta_of(cache).life > emptied[0]
     assert cached_reason(ledger, cache, ANNA) is Reason.ALLOWED
