@@ -1,18 +1,11 @@
-"""The hash chains, worked out again from what is stored: whole as recorded, broken by any change.
-
-What lives here: a verifier that shares no code with the ledger, so that it also holds fast how a
-hash is made.
-"""
+"""The hash chains, worked out again from what is stored: as recorded, and broken by any change."""
 
 import copy
-import json
 from collections import Counter
 from collections.abc import Iterator
-from hashlib import sha256
-from typing import Any, TypeAlias
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
 from decision.events import (
     Acquisition,
@@ -29,9 +22,9 @@ from decision.events import (
 from decision.instants import parse_instant
 from decision.products import Product
 from decision.selectors import EVERYTHING
-from store.database import reading
 from store.recording import Recorded
-from store.schema import event, event_personal, publication, shard
+from store.schema import event_personal
+from tests.integration.chain_verifier import Stored, faults, load
 from tests.integration.ledger_builders import (
     LONG_AGO,
     Ledger,
@@ -45,15 +38,6 @@ FAR_AHEAD = parse_instant("2100-01-01T00:00:00Z")
 ANN, BOB = ids_of_shard(5, 2)
 (CID,) = ids_of_shard(9, 1)
 
-Row: TypeAlias = dict[str, Any]
-Stored: TypeAlias = dict[str, list[Row]]
-
-ORDER_BY_TABLE = {
-    event: (event.c.shard, event.c.position),
-    event_personal: (event_personal.c.event_id,),
-    publication: (publication.c.number,),
-    shard: (shard.c.number,),
-}
 CHAINED_COLUMNS_OF_SHARD = ("chain_length", "chain_hash")
 
 
@@ -82,89 +66,9 @@ def stored(ledger: Ledger) -> Stored:
     ledger.record("", Void("purchase", "typed in twice"))
     ledger.merge(CID, ANN)
     ledger.split(CID)
-    found = load(ledger)
+    found = load(ledger.engine)
     assert {row["kind"] for row in found["event"]} == {kind.value for kind in EventKind}
     return found
-
-
-def load(ledger: Ledger) -> Stored:
-    """Everything that the chains are about."""
-    with reading(ledger.engine) as connection:
-        return {
-            table.name: [
-                dict(row._mapping)  # noqa: SLF001 - so named that no column can have the name
-                for row in connection.execute(select(table).order_by(*order))
-            ]
-            for table, order in ORDER_BY_TABLE.items()
-        }
-
-
-def canonical(value: object) -> bytes:
-    """JSON with sorted keys, without spaces and escapes."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def faults(stored: Stored) -> list[str]:
-    """Everything about which what is stored is at odds with its hashes."""
-    return [
-        *faults_of_events(stored),
-        *faults_of_heads(stored),
-        *faults_of_publications(stored["publication"]),
-    ]
-
-
-def faults_of_events(stored: Stored) -> Iterator[str]:
-    """Check each event against its hash, its place and its personal fields."""
-    personal = {row["event_id"]: row for row in stored["event_personal"]}
-    heads: dict[int, bytes] = {}
-    lengths: Counter[int] = Counter()
-    for row in stored["event"]:
-        number = row["shard"]
-        content = {
-            name: value
-            for name, value in row.items()
-            if name not in {"previous_hash", "hash", "personal_commitment"}
-        }
-        content["personal_commitment"] = row["personal_commitment"].hex()
-        if row["position"] != lengths[number]:
-            yield f"{row['event_id']} is out of place"
-        if row["previous_hash"] != heads.get(number, b""):
-            yield f"{row['event_id']} does not follow the event before"
-        if row["hash"] != sha256(row["previous_hash"] + canonical(content)).digest():
-            yield f"{row['event_id']} is not what was hashed"
-        found = personal.pop(row["event_id"], None)
-        if found is not None:
-            committed = sha256(found["salt"] + canonical(found["personal"])).digest()
-            if row["personal_commitment"] != committed:
-                yield f"the personal fields of {row['event_id']} are not the ones committed to"
-        heads[number] = row["hash"]
-        lengths[number] += 1
-    for event_id in personal:
-        yield f"there are personal fields of {event_id}, which is no event"
-
-
-def faults_of_heads(stored: Stored) -> Iterator[str]:
-    """Check that each shard says how long its chain is and where it ends."""
-    ends = {row["shard"]: row["hash"] for row in stored["event"]}
-    lengths = Counter(row["shard"] for row in stored["event"])
-    for row in stored["shard"]:
-        number = row["number"]
-        if (row["chain_length"], row["chain_hash"]) != (lengths[number], ends.get(number, b"")):
-            yield f"shard {number} is not where its chain ends"
-
-
-def faults_of_publications(rows: list[Row]) -> Iterator[str]:
-    """Check each publication against its hash and its place."""
-    end = b""
-    for number, row in enumerate(rows, start=1):
-        content = {
-            name: value for name, value in row.items() if name not in {"previous_hash", "hash"}
-        }
-        if (row["number"], row["previous_hash"]) != (number, end):
-            yield f"publication {number} does not follow the one before"
-        if row["hash"] != sha256(row["previous_hash"] + canonical(content)).digest():
-            yield f"publication {number} is not what was hashed"
-        end = row["hash"]
 
 
 def altered(value: object) -> Iterator[object]:
@@ -259,6 +163,6 @@ def test_erasing_personal_fields_leaves_the_chains_whole(ledger: Ledger, stored:
     """The hash is over the commitment, which stays."""
     with ledger.engine.begin() as connection:
         connection.execute(delete(event_personal))
-    erased = load(ledger)
+    erased = load(ledger.engine)
     assert (erased["event_personal"], erased["event"]) == ([], stored["event"])
     assert faults(erased) == []

@@ -143,7 +143,7 @@ def test_every_line_is_accounted_for(bank: RunningMaywe, tmp_path: Path) -> None
         "settledBeforeCount": 0,
         "addsUp": True,
         "rejectsFile": str(rejects_path(path)),
-        "durability": "DURABILITY_DURABLE",
+        "durability": "DURABILITY_EFFECTIVE",
     }
     assert [number for number, _ in rejected(path)] == [3, 4, 7]
     reasons = [reason for _, reason in rejected(path)]

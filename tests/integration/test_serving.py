@@ -268,14 +268,14 @@ def test_without_postgresql_a_write_is_unavailable_and_later_goes_on(
 def test_without_redis_checks_are_answered_from_postgresql(
     database_url: str, redis_namespace: str
 ) -> None:
-    """Writes stay durable, and a roll-out does not pass for effective."""
+    """Writes are effective all the same, and a roll-out does not pass for effective."""
     with running_maywe(database_url, "redis://127.0.0.1:1", redis_namespace) as maywe:
         request = catalog_pb2.PublishRequest(
             publication_id="p1", document=json.dumps(catalog()), publisher="lawyer"
         )
         number = maywe.client.catalog.Publish(request).number
         recorded = maywe.client.writer.RecordPurchase(purchase())
-        assert recorded.acknowledgement.durability == common_pb2.DURABILITY_DURABLE
+        assert recorded.acknowledgement.durability == common_pb2.DURABILITY_EFFECTIVE
         assert maywe.client.decision.MayContact(check()).verdict == common_pb2.VERDICT_ALLOW
         question = catalog_pb2.GetPublicationRequest(number=number)
         rollout = maywe.client.catalog.GetPublication(question).rollout
