@@ -173,7 +173,6 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
             migrations.upgrade(engine)
         elif not is_migrated(engine):
             raise NotMigratedError
-        guard_identity(engine)
         check_connections = settings.postgres_reads_max + CONNECTIONS_BESIDE_READS
         check_engine = stack.enter_context(
             _engine(addresses.postgres_url, check_connections, CHECK_READ_SECONDS_MAX)
@@ -347,6 +346,7 @@ def _engine(
     statement_seconds_max: float = STATEMENT_SECONDS_MAX,
 ) -> Iterator[Engine]:
     engine = open_engine(url, connections_max, statement_seconds_max)
+    guard_identity(engine)
     try:
         yield engine
     finally:

@@ -5,6 +5,7 @@ shut down. What the calls do is the servicers'; which threads they run in is `ex
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,8 +113,9 @@ class RunningServer:
 def running_server(application: Application, listen: str) -> Iterator[RunningServer]:
     """Serve an application on HOST:PORT, and shut down in order at the end.
 
-    Health says so first, then no more calls are accepted, then running ones may finish within the
-    grace of the settings, then all is closed. Port 0 chooses a free one.
+    Health says so first, and clients that watch it turn elsewhere; then no more calls are accepted,
+    then running ones may finish within the grace of the settings, then all is closed. Port 0
+    chooses a free one.
 
     Raises ListenError.
     """
@@ -143,9 +145,11 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
         try:
             yield RunningServer(f"{listen.rpartition(':')[0]}:{port}")
         finally:
-            health.enter_graceful_shutdown()
-            application.stopping.set()
             _logger.info("shutting down")
+            health.enter_graceful_shutdown()
+            # Whoever watches our health has turned elsewhere by then; others are sent away.
+            time.sleep(application.settings.shutdown_drain_seconds)
+            application.stopping.set()
             server.stop(application.settings.shutdown_grace_seconds).wait()
 
 

@@ -64,6 +64,7 @@ class Settings:
     postgres_reads_max: int
     postgres_reads_waiting_max: int
     reconciled_per_second: int
+    shutdown_drain_seconds: float
     shutdown_grace_seconds: float
     log_level: str
 
@@ -348,6 +349,12 @@ SETTINGS: Final = (
         _count(0, RECONCILED_PER_SECOND_MAX),
         lambda: str(CUSTOMERS_PER_SECOND),
         "how many customers a worker compares with the ledger in a second; 0: none",
+    ),
+    Setting(
+        "shutdown_drain_seconds",
+        _seconds(0.0, SHUTDOWN_GRACE_SECONDS_MAX),
+        lambda: "0.5",
+        "how long a server says that it is about to stop, and goes on answering, before it does",
     ),
     Setting(
         "shutdown_grace_seconds",

@@ -89,6 +89,7 @@ def settings_for(
         "redis_url": redis_url,
         "redis_namespace": redis_namespace,
         "listen": "127.0.0.1:0",
+        "shutdown_drain_seconds": "0",
         "shutdown_grace_seconds": str(GRACE_SECONDS),
         # Tests that spoil something want to meet it themselves.
         "reconciled_per_second": "0",

@@ -31,6 +31,8 @@ MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 RETRY_ATTEMPTS_MAX: Final = 4
 RETRY_BACK_OFF_SECONDS_FIRST: Final = 0.1
 RETRY_BACK_OFF_SECONDS_MAX: Final = 2.0
+RECONNECT_MILLISECONDS_MIN: Final = 100
+RECONNECT_MILLISECONDS_MAX: Final = 500
 KEEP_ALIVE_MILLISECONDS: Final = 30_000
 KEEP_ALIVE_TIMEOUT_MILLISECONDS: Final = 10_000
 
@@ -83,21 +85,29 @@ def open_client(
 
 
 def _channel(address: str, timeout_seconds: float) -> grpc.Channel:
-    options = [
+    return grpc.insecure_channel(address, channel_options(timeout_seconds))
+
+
+def channel_options(timeout_seconds: float) -> list[tuple[str, str | int]]:
+    """Give the options of a channel to our servers, the service config among them."""
+    return [
         ("grpc.service_config", json.dumps(service_config(timeout_seconds))),
         # The config above is the one that counts, whatever a name server says.
         ("grpc.service_config_disable_resolution", 1),
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
         ("grpc.keepalive_time_ms", KEEP_ALIVE_MILLISECONDS),
         ("grpc.keepalive_timeout_ms", KEEP_ALIVE_TIMEOUT_MILLISECONDS),
+        # A server that was restarted is found again while the retries last.
+        ("grpc.initial_reconnect_backoff_ms", RECONNECT_MILLISECONDS_MIN),
+        ("grpc.max_reconnect_backoff_ms", RECONNECT_MILLISECONDS_MAX),
     ]
-    return grpc.insecure_channel(address, options)
 
 
 def service_config(timeout_seconds: float) -> dict[str, Any]:
-    """Give the deadline and the retry policy of every call that is no stream.
+    """Give the deadline and the retry policy of every call that is no stream, and the balancing.
 
-    Every such call may be repeated safely: those that write carry an id.
+    Every such call may be repeated safely: those that write carry an id. Where an address stands
+    for several servers they are asked in turn, so that a retry meets another one.
     """
     short: list[dict[str, str]] = []
     long: list[dict[str, str]] = []
@@ -108,10 +118,13 @@ def service_config(timeout_seconds: float) -> dict[str, Any]:
         (long if method.name in _LONG_CALLS else short).append(name)
     long_seconds = max(timeout_seconds, LONG_CALL_TIMEOUT_SECONDS)
     return {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        # A server that is about to stop says so before it does, and is not asked any more.
+        "healthCheckConfig": {"serviceName": ""},
         "methodConfig": [
             _method_config(short, timeout_seconds),
             _method_config(long, long_seconds),
-        ]
+        ],
     }
 
 
@@ -130,6 +143,7 @@ def _method_config(names: list[dict[str, str]], timeout_seconds: float) -> dict[
             "initialBackoff": f"{RETRY_BACK_OFF_SECONDS_FIRST}s",
             "maxBackoff": f"{RETRY_BACK_OFF_SECONDS_MAX}s",
             "backoffMultiplier": 3,
-            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+            # A call that reaches a server in the moment in which it stops is CANCELLED by gRPC.
+            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
         },
     }

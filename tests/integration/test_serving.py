@@ -45,13 +45,13 @@ def check(customer_id: str = "ivan") -> decision_pb2.MayContactRequest:
 
 
 @contextmanager
-def serving_process(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+def serving_process(role: str, *options: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """A process that serves, and the address that it printed; killed if it has not ended."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("MAYWE_")
     }
     with subprocess.Popen(
-        [MAYWE, "serve", *arguments, "--listen", "127.0.0.1:0"],
+        [MAYWE, "serve", role, "--listen=127.0.0.1:0", *options],
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
