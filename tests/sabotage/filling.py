@@ -1,0 +1,90 @@
+"""Clauses of filling and projecting, switched off (`design.md`, "No stale ALLOW", 2 and 8)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from tests.sabotage.patching import Patch, Wrap, always, wrapped
+
+ROWS_TOO_MANY: Final = 5
+"""By so many rows a life begins ahead of the ledger."""
+
+_UPWARDS_ONLY: Final = "if present == nil or is_newer(order_of(record), present) then"
+_OF_THE_LIFE: Final = "not is_life_of(meta, ARGV[1], ARGV[2]) or"
+_CONTIGUOUS: Final = " or meta.applied_seq ~= tonumber(ARGV[3]) - 1 then"
+
+
+def _into_any_life(fill: Callable[..., Any]) -> Callable[..., Any]:
+    def fill_now(cache: Any, number: int, life: Any, *others: Any) -> Any:
+        meta = cache.read_metas([number])[number]
+        return fill(cache, number, life if meta is None else meta.life, *others)
+
+    return fill_now
+
+
+def _with_text(name: str, old: str, new: str) -> Wrap:
+    """Replace a part of the script `name`."""
+
+    def wrap(script: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(called: str) -> Any:
+            found = script(called)
+            if called != name:
+                return found
+            if old not in found.text:
+                message = f"the script {called} does not say {old!r} any more"
+                raise AttributeError(message)
+            return type(found)(found.text.replace(old, new))
+
+        return changed
+
+    return wrap
+
+
+def _of_the_same_life(_: object) -> Callable[..., Any]:
+    def begun(_: object, seen: Any, __: object) -> Any:
+        from store.meta import Meta  # noqa: PLC0415 - only once it is applied
+
+        return Meta(seen.life, seen.seq, seen.publication, False, seen.newest_publication)  # noqa: FBT003
+
+    return begun
+
+
+def _too_far_on(draw_incarnation: Callable[..., Any]) -> Callable[..., Any]:
+    def drawn(*arguments: Any) -> Any:
+        meta = draw_incarnation(*arguments)
+        return meta and replace(meta, applied_seq=meta.applied_seq + ROWS_TOO_MANY)
+
+    return drawn
+
+
+def _rolled_out_at_once(next_batch: Callable[..., Any]) -> Callable[..., Any]:
+    def batch(projector: Any, source: Any, meta: Any) -> Any:
+        found = next_batch(projector, source, meta)
+        return found and replace(found, publication=source.publication)
+
+    return batch
+
+
+CLAUSES: Final[Mapping[str, Sequence[Patch]]] = {
+    "fills of another life are accepted": wrapped("store.cache:Cache.fill", _into_any_life),
+    "records go downwards too": wrapped(
+        "store.cache:_script", _with_text("fill", _UPWARDS_ONLY, "if true then")
+    ),
+    "rows before a batch may be missing": wrapped(
+        "store.cache:_script", _with_text("project", _CONTIGUOUS, " then")
+    ),
+    "batches of another life are accepted": wrapped(
+        "store.cache:_script", _with_text("project", _OF_THE_LIFE, "not meta or")
+    ),
+    "a lost meta begins the same life again": wrapped(
+        "store.projector:_draw_incarnation", _of_the_same_life
+    ),
+    "a life begins ahead of the ledger": wrapped("store.projector:_draw_incarnation", _too_far_on),
+    "a shard counts as rolled out before its rows": wrapped(
+        "store.projector:Projector._next_batch", _rolled_out_at_once
+    ),
+    "a projector takes a ledger that is behind": always("store.projector:_is_ahead", value=False),
+    "publications of a lost epoch are kept": always(
+        "store.publications:Catalogs.enter_epoch", value=None
+    ),
+}
