@@ -8,7 +8,7 @@ opens closes: whatever a failed start had opened is closed again.
 import logging
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -108,18 +108,6 @@ class Stores:
 
 
 @dataclass(frozen=True, slots=True)
-class Wakes:
-    """Events that set background work going at once."""
-
-    projector: threading.Event
-    roll_out: threading.Event
-
-    def announce(self, positions: Mapping[int, int]) -> None:
-        """Take notice that the shards of `positions` have moved."""
-        self.projector.set()
-
-
-@dataclass(frozen=True, slots=True)
 class Application:
     """The parts of one process. `stopping` is set when it begins to shut down: streams end then.
 
@@ -135,7 +123,7 @@ class Application:
     keeper: GuardKeeper
     reader: PermissionReader
     background: Background
-    wakes: Wakes
+    roll_out_wake: threading.Event
     stopping: threading.Event
 
     @property
@@ -214,7 +202,7 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
     """
     with ExitStack() as stack:
         stores = stack.enter_context(open_stores(settings))
-        wakes = Wakes(threading.Event(), threading.Event())
+        projector = Projector(stores.engine, stores.cache)
         background = Background()
         keeper = GuardKeeper()
         lease_engine = stack.enter_context(
@@ -226,8 +214,8 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
             settings,
             roles,
             stores,
-            Projector(stores.engine, stores.cache),
-            Recorder(stores.engine, stores.catalogs, wakes.announce),
+            projector,
+            Recorder(stores.engine, stores.catalogs, projector.announce),
             effectuator,
             keeper,
             PermissionReader(
@@ -242,7 +230,7 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
                 ),
             ),
             background,
-            wakes,
+            threading.Event(),
             threading.Event(),
         )
         _warn_about_redis(stores.cache)
@@ -283,20 +271,17 @@ def _lease(application: Application) -> Iterator[None]:
 
 
 def _start_background(application: Application) -> None:
-    background, wakes = application.background, application.wakes
+    background, projector = application.background, application.projector
     engine, catalogs = application.engine, application.catalogs
     background.repeat("catalogs", lambda _: catalogs.refresh(), CATALOG_REFRESH_SECONDS)
     if not application.roles & {Role.WRITER, Role.WORKER}:
         return
-    roll_out = RolloutWorker(engine, catalogs, wakes.announce)
-    lapses = LapseWorker(engine, catalogs, wakes.announce)
+    roll_out = RolloutWorker(engine, catalogs, projector.announce)
+    lapses = LapseWorker(engine, catalogs, projector.announce)
+    background.repeat("projector", projector.run, 0.0, projector.wake)
     background.repeat(
-        "projector",
-        lambda stop: application.projector.run(stop, wakes.projector),
-        0.0,
-        wakes.projector,
+        "roll-out", roll_out.run_pending, ROLL_OUT_POLL_SECONDS, application.roll_out_wake
     )
-    background.repeat("roll-out", roll_out.run_pending, ROLL_OUT_POLL_SECONDS, wakes.roll_out)
     background.repeat("lapses", lapses.run_pending, LAPSE_POLL_SECONDS)
     rewarmer = Rewarmer(engine, application.cache)
     background.repeat("warming", rewarmer.run_pending, WARMING_POLL_SECONDS)
@@ -316,7 +301,7 @@ def _reconciler(application: Application) -> Reconciler:
         application.engine,
         application.cache,
         application.catalogs,
-        application.wakes.announce,
+        application.projector.announce,
         lambda narrowing: effectuator.make_effective(
             narrowing, settings.effective_wait_seconds, has_own_thread=True
         ),

@@ -5,14 +5,15 @@ own exceptions only.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from decision.errors import OverloadedError, UnavailableError
 from decision.instants import Instant
@@ -25,6 +26,11 @@ STATEMENT_SECONDS_MAX: Final = 60
 LOCK_WAIT_SECONDS_MAX: Final = 20
 ATTEMPTS_MAX: Final = 8
 RETRY_WAIT_SECONDS: Final = 0.01
+
+IDLE_SECONDS_UNCHECKED: Final = 1.0
+"""A connection that was idle for longer is asked whether it lives before it is used."""
+
+_IDLE_SINCE: Final = "idle_since"
 MILLISECONDS_PER_SECOND: Final = 1000
 
 CONNECT_SECONDS_MAX: Final = 3
@@ -51,12 +57,11 @@ def open_engine(
     statement_seconds_max: float = STATEMENT_SECONDS_MAX,
 ) -> Engine:
     """Open a pool of connections to the PostgreSQL at `url` (`postgresql+psycopg://…`)."""
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=connections_max,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS_MAX,
-        pool_pre_ping=True,
         isolation_level="READ COMMITTED",
         connect_args={
             "application_name": "maywe",
@@ -71,6 +76,25 @@ def open_engine(
             f"-c lock_timeout={LOCK_WAIT_SECONDS_MAX}s -c jit=off",
         },
     )
+    event.listen(engine, "checkin", _note_idle)
+    event.listen(engine, "checkout", _ping_if_idle)
+    return engine
+
+
+def _note_idle(_: object, record: ConnectionPoolEntry) -> None:
+    record.info[_IDLE_SINCE] = time.monotonic()
+
+
+def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401 - the driver's, untyped there
+    """Replace a connection that broke while it was idle; one just used costs no round trip."""
+    if time.monotonic() - record.info.get(_IDLE_SINCE, time.monotonic()) < IDLE_SECONDS_UNCHECKED:
+        return
+    try:
+        connection.execute("")
+        connection.rollback()
+    except psycopg.Error as error:
+        # The pool opens a new one and asks again.
+        raise DisconnectionError from error
 
 
 def wall_clock() -> Instant:
@@ -84,6 +108,16 @@ def reading(engine: Engine) -> Iterator[Connection]:
     with _translated_errors(), engine.connect() as connection:
         yield connection
         connection.rollback()
+
+
+@contextmanager
+def reading_once(engine: Engine) -> Iterator[Connection]:
+    """Open a connection for one statement that reads, without the round trips of a transaction.
+
+    Raises UnavailableError, OverloadedError.
+    """
+    with _translated_errors(), engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def run_transaction(engine: Engine, work: Callable[[Connection], _Result]) -> _Result:
@@ -168,15 +202,27 @@ def _translated(cause: BaseException | None) -> Exception:
             return UnavailableError("PostgreSQL does not answer: try again later")
 
 
-def copy_rows(
-    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+ROWS_PER_INSERT_MAX: Final = 16
+"""Up to so many rows one INSERT is quicker than COPY, which takes three round trips."""
+
+
+def insert_rows(
+    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
 ) -> None:
-    """Append rows to a table with COPY, which costs a fraction of INSERT for many rows."""
+    """Append rows to a table: with COPY, which costs a fraction of INSERT, unless they are few."""
+    if not rows:
+        return
     cursor: psycopg.Cursor[Any] = connection.connection.cursor()  # type: ignore[assignment]  # SQLAlchemy types the driver's cursor loosely
-    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
-    with cursor, cursor.copy(statement.encode()) as copy:
-        for row in rows:
-            copy.write_row(row)
+    names = ", ".join(columns)
+    with cursor:
+        if len(rows) <= ROWS_PER_INSERT_MAX:
+            places = f"({', '.join(['%s'] * len(columns))})"
+            statement = f"INSERT INTO {table} ({names}) VALUES {', '.join([places] * len(rows))}"  # noqa: S608 - names of ours
+            cursor.execute(statement.encode(), [value for row in rows for value in row])
+            return
+        with cursor.copy(f"COPY {table} ({names}) FROM STDIN".encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
 def draw_recorded_instants(connection: Connection, count: int) -> Instant:

@@ -39,7 +39,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, Engine, delete, select, true
 
 from store.boot_clock import NANOSECONDS_PER_SECOND, boot_nanoseconds
-from store.database import reading, run_transaction
+from store.database import reading_once, run_transaction
 from store.epochs import settle_epoch
 from store.schema import installation, lease
 from store.shared_reads import SharedReads
@@ -146,7 +146,7 @@ class LeaseWatch:
             settle_epoch(self._engine, found.epoch)
 
     def _load(self, _: Collection[str]) -> LeaseReading:
-        with reading(self._engine) as connection:
+        with reading_once(self._engine) as connection:
             # Sent no earlier and received no later than these say.
             sent_at = self._clock()
             rows = connection.execute(_LEASES).all()

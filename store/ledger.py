@@ -7,12 +7,12 @@ change, is decided in `recording` and `identity`.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from decision.events import EventKind, NewEvent, TimelineEvent, effective_at
 from decision.instants import FOREVER, Instant
 from store import chain
-from store.database import copy_rows
+from store.database import insert_rows
 from store.event_codec import decode_event, encode_event
 from store.schema import event, event_personal, event_void
 from store.subjects import ShardPosition
@@ -88,8 +88,8 @@ def append(
         positions[entry.shard] = before._replace(
             chain_length=before.chain_length + 1, chain_hash=link
         )
-    copy_rows(connection, "event", _EVENT_COLUMNS, rows)
-    copy_rows(connection, "event_personal", ("event_id", "salt", "personal"), personal_rows)
+    insert_rows(connection, "event", _EVENT_COLUMNS, rows)
+    insert_rows(connection, "event_personal", ("event_id", "salt", "personal"), personal_rows)
 
 
 _EVENT_COLUMNS: Final = (
@@ -125,9 +125,26 @@ def _stored(row: Row[Any]) -> StoredEvent:
     return StoredEvent(decoded, row.subject, row.shard, row.position, row.recorded_at, row.kind)
 
 
+# Built once: building costs as much as sending, and every write sends these.
+_EVENTS: Final = _stored_events().where(event.c.event_id == func.any(bindparam("event_ids")))
+_TIMELINES: Final = (
+    _stored_events()
+    .where(event.c.subject == func.any(bindparam("subjects")))
+    .where(event.c.recorded_at <= bindparam("known_at"))
+    .where(event.c.kind.not_in(IDENTITY_KINDS))
+    .where(
+        ~select(event_void.c.voided_event_id)
+        .where(event_void.c.voided_event_id == event.c.event_id)
+        .where(event_void.c.recorded_at <= bindparam("known_at"))
+        .exists()
+    )
+    .order_by(event.c.recorded_at)
+)
+
+
 def find_events(connection: Connection, event_ids: Collection[str]) -> dict[str, StoredEvent]:
     """Give the events with these ids that the ledger has, whether void or not."""
-    rows = connection.execute(_stored_events().where(event.c.event_id == func.any(list(event_ids))))
+    rows = connection.execute(_EVENTS, {"event_ids": list(event_ids)})
     return {row.event_id: _stored(row) for row in rows}
 
 
@@ -138,20 +155,7 @@ def load_timelines(
 
     Voids, merges and splits are no part of a timeline, and void events do not count.
     """
-    is_void = (
-        select(event_void.c.voided_event_id)
-        .where(event_void.c.voided_event_id == event.c.event_id)
-        .where(event_void.c.recorded_at <= known_at)
-        .exists()
-    )
-    rows = connection.execute(
-        _stored_events()
-        .where(event.c.subject == func.any(list(subjects)))
-        .where(event.c.recorded_at <= known_at)
-        .where(event.c.kind.not_in(IDENTITY_KINDS))
-        .where(~is_void)
-        .order_by(event.c.recorded_at)
-    )
+    rows = connection.execute(_TIMELINES, {"subjects": list(subjects), "known_at": known_at})
     timelines: dict[int, list[TimelineEvent]] = {}
     for row in rows:
         timelines.setdefault(row.subject, []).append(timeline_event(_stored(row)))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from decision.instants import Instant
 from store.chain import canonical_json
 from store.change_codec import EncodedChange
-from store.database import copy_rows
+from store.database import insert_rows
 from store.floors import NOW_AHEAD_MICROSECONDS_MAX, CustomerFloor
 from store.subjects import Member, ShardPosition
 
@@ -89,5 +89,5 @@ def append_notices(
         )
         if loss is not None and member.customer_id:
             floors.append(CustomerFloor(member.customer_id, position.seq, loss.version))
-    copy_rows(connection, "outbox", _COLUMNS, rows)
+    insert_rows(connection, "outbox", _COLUMNS, rows)
     return floors

@@ -11,26 +11,27 @@ applied: without the id the projector can no longer name the record.
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, Select, func, select, update
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, func, select, update
 
 from decision.errors import UnavailableError
 from store.cache import Batch, Cache
-from store.database import reading, run_transaction
+from store.database import reading_once, run_transaction
 from store.epochs import raise_epoch
 from store.meta import CacheLife, Meta
 from store.redis_client import ShardUnavailableError
 from store.schema import customer, installation, outbox, publication, shard, state, subject
+from store.sharding import SHARD_COUNT
 
 ROWS_PER_BATCH: Final = 500
 BATCHES_PER_TURN_MAX: Final = 20
 """Batches of one shard before the next shard has its turn."""
 
-POLL_SECONDS: Final = 0.05
-"""How often projecting looks for rows when nobody wakes it."""
+POLL_SECONDS: Final = 0.1
+"""How often projecting looks for rows of which nobody told it."""
 
 BACKOFF_SECONDS_MAX: Final = 0.5
 BACKOFF_DOUBLINGS_MAX: Final = 10
@@ -75,7 +76,16 @@ class Projector:
         self._cache = cache
         self._rows_per_batch = rows_per_batch
         self._last_epoch = 0
+        self._announced: set[int] = set()
+        self._announced_lock = threading.Lock()
+        self.wake = threading.Event()
         self.counts = ProjectorCounts()
+
+    def announce(self, numbers: Iterable[int]) -> None:
+        """Take notice that these shards have moved: `run` looks at them at once. For any thread."""
+        with self._announced_lock:
+            self._announced.update(numbers)
+        self.wake.set()
 
     def project_shard(self, number: int) -> int:
         """Bring one shard forward and give how many outbox rows were applied.
@@ -85,19 +95,19 @@ class Projector:
         # The cache first: what it shows applied was committed before, so that a cache that is ahead
         # of what PostgreSQL shows afterwards is ahead of the ledger and not of our reading.
         meta = self._cache.read_metas([number])[number]
-        with reading(self._engine) as connection:
-            source = _read_sources(connection, number)[0]
+        with reading_once(self._engine) as connection:
+            source = _read_sources(connection, [number])[0]
         return self._bring_forward(source, meta)
 
-    def project_pending(self) -> int:
+    def project_pending(self, numbers: Collection[int] = range(SHARD_COUNT)) -> int:
         """Bring every shard forward that lags, and give how many outbox rows were applied.
 
         Raises UnavailableError as `project_shard` does. Another failure in one shard is raised
         after the others had their turn.
         """
-        metas = self._cache.read_metas()
-        with reading(self._engine) as connection:
-            sources = _read_sources(connection)
+        metas = self._cache.read_metas(numbers)
+        with reading_once(self._engine) as connection:
+            sources = _read_sources(connection, numbers)
         applied = 0
         begun_before = self.counts.incarnations_begun
         failure: Exception | None = None
@@ -118,14 +128,19 @@ class Projector:
             raise failure
         return applied
 
-    def run(self, stop: threading.Event, wake: threading.Event) -> None:
-        """Project until `stop` is set, at once when `wake` is set. Outages are outlived."""
+    def run(self, stop: threading.Event) -> None:
+        """Project until `stop` is set, what is announced at once. Outages are outlived."""
         failures_in_a_row = 0
+        look_at_all_at = time.monotonic()
         while not stop.is_set():
             # Before looking, so that who wakes us while we look is not overlooked.
-            wake.clear()
+            self.wake.clear()
+            numbers: Collection[int] = self._take_announced()
+            if not numbers or time.monotonic() >= look_at_all_at:
+                look_at_all_at = time.monotonic() + POLL_SECONDS
+                numbers = range(SHARD_COUNT)
             try:
-                applied = self.project_pending()
+                applied = self.project_pending(numbers)
                 failures_in_a_row = 0
             except Exception:
                 self.counts.failures += 1
@@ -138,8 +153,14 @@ class Projector:
                 )
                 stop.wait(_backoff_seconds(failures_in_a_row))
                 continue
-            if not applied:
-                wake.wait(POLL_SECONDS)
+            # After a full batch there may be more.
+            if applied < self._rows_per_batch:
+                self.wake.wait(POLL_SECONDS)
+
+    def _take_announced(self) -> set[int]:
+        with self._announced_lock:
+            announced, self._announced = self._announced, set()
+        return announced
 
     def wait_until_applied(self, positions: Mapping[int, int], timeout_seconds: float) -> bool:
         """Wait until Redis shows every shard at its seq, whoever projects. False when it is late.
@@ -221,7 +242,7 @@ class Projector:
         )
 
     def _outbox_rows(self, source: ShardSource, after: int) -> Sequence[Row[Any]]:
-        with reading(self._engine) as connection:
+        with reading_once(self._engine) as connection:
             return connection.execute(
                 _OUTBOX_ROWS.where(outbox.c.shard == source.number)
                 .where(outbox.c.seq > after)
@@ -280,30 +301,30 @@ _OUTBOX_ROWS: Final[Select[Any]] = (
 )
 
 
-def _read_sources(connection: Connection, number: int | None = None) -> list[ShardSource]:
-    """Read how one shard or all stand, in one statement and so in one snapshot."""
-    all_shards = shard.alias()
-    rolled_out = select(func.min(all_shards.c.rolled_out_publication)).scalar_subquery()
-    newest = select(func.coalesce(func.max(publication.c.number), 0)).scalar_subquery()
-    query = (
-        select(
-            shard.c.number,
-            shard.c.seq,
-            shard.c.incarnation,
-            installation.c.epoch,
-            rolled_out.label("rolled_out"),
-            newest.label("newest"),
-        )
-        .select_from(shard.join(installation, installation.c.is_only_row))
-        .order_by(shard.c.number)
+_SOURCES: Final = (
+    select(
+        shard.c.number,
+        shard.c.seq,
+        shard.c.incarnation,
+        installation.c.epoch,
+        select(func.min(shard.alias().c.rolled_out_publication))
+        .scalar_subquery()
+        .label("rolled_out"),
+        select(func.coalesce(func.max(publication.c.number), 0)).scalar_subquery().label("newest"),
     )
-    if number is not None:
-        query = query.where(shard.c.number == number)
+    .select_from(shard.join(installation, installation.c.is_only_row))
+    .where(shard.c.number == func.any(bindparam("numbers")))
+    .order_by(shard.c.number)
+)
+
+
+def _read_sources(connection: Connection, numbers: Collection[int]) -> list[ShardSource]:
+    """Read how shards stand, in one statement and so in one snapshot."""
     return [
         ShardSource(
             row.number, row.seq, CacheLife(row.epoch, row.incarnation), row.rolled_out, row.newest
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_SOURCES, {"numbers": list(numbers)})
     ]
 
 
@@ -323,7 +344,7 @@ def _draw_incarnation(
     )
     if drawn.rowcount == 0:
         return None
-    source = _read_sources(connection, seen.number)[0]
+    source = _read_sources(connection, [seen.number])[0]
     has_customers = connection.scalar(
         select(select(subject.c.number).where(subject.c.shard == seen.number).exists())
     )

@@ -85,7 +85,11 @@ class Recorder:
         catalogs: Catalogs,
         announce: Callable[[Mapping[int, int]], None],
     ) -> None:
-        """Record into the ledger at `engine`, and `announce` the positions after each commit."""
+        """Record into the ledger at `engine`, and `announce` positions after commits.
+
+        What takes something away is not announced: nothing needs the cache then, and whoever
+        acknowledges it has more urgent things to do first.
+        """
         self._engine = engine
         self._catalogs = catalogs
         self._announce = announce
@@ -165,9 +169,10 @@ class Recorder:
         return outcome
 
     def _tell(self, outcomes: Sequence[Outcome]) -> None:
+        """Announce what was given. What was taken away is announced once everybody was told."""
         positions: dict[int, int] = {}
         for outcome in outcomes:
-            if isinstance(outcome, Recorded):
+            if isinstance(outcome, Recorded) and outcome.narrowing.is_empty:
                 for number, seq in outcome.positions.items():
                     positions[number] = max(seq, positions.get(number, 0))
         if positions:

@@ -7,9 +7,9 @@ the persons.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Column, Connection, delete, func, select
+from sqlalchemy import Connection, bindparam, func, select, text
 
 from decision.answer import allowed_intervals
 from decision.changes import (
@@ -25,11 +25,11 @@ from decision.instants import BEGINNING, Instant
 from decision.timeline import NOBODY, PermissionTimeline, permission_timeline
 from store import ledger, record
 from store.change_codec import EncodedChange, encode_changes
-from store.database import copy_rows
+from store.database import insert_rows
 from store.floors import NOW_AHEAD_MICROSECONDS_MAX
 from store.outbox import BY_TIME, Loss, Notice
 from store.publications import Catalogs, PublishedCatalog
-from store.schema import customer, permission, shard, state, subject, unmatched
+from store.schema import customer, shard, state, subject, unmatched
 from store.subjects import Person, persons_of_roots
 
 
@@ -84,17 +84,14 @@ def load_and_fold(
     ]
 
 
+_STATES: Final = select(
+    state.c.subject, state.c.version, state.c.publication, state.c.record, state.c.watched_through
+).where(state.c.subject == func.any(bindparam("roots")))
+
+
 def load_states(connection: Connection, roots: Collection[int]) -> dict[int, StoredState]:
     """Give the states of some root subjects."""
-    rows = connection.execute(
-        select(
-            state.c.subject,
-            state.c.version,
-            state.c.publication,
-            state.c.record,
-            state.c.watched_through,
-        ).where(state.c.subject == func.any(list(roots)))
-    )
+    rows = connection.execute(_STATES, {"roots": list(roots)})
     return {
         row.subject: StoredState(
             row.version, row.publication, bytes(row.record), row.watched_through
@@ -140,6 +137,16 @@ def shards_of(persons: Iterable[Person]) -> set[int]:
     return {member.shard for person in persons for member in person.members}
 
 
+_FORGET: Final = text(
+    """
+    WITH
+        forgotten_state AS (DELETE FROM state WHERE subject = any(:roots)),
+        forgotten_permission AS (DELETE FROM permission WHERE subject = any(:roots))
+    DELETE FROM unmatched WHERE subject = any(:roots)
+    """
+)
+
+
 class StateWriter:
     """Writes new states in one transaction, which has locked their persons."""
 
@@ -166,10 +173,10 @@ class StateWriter:
     def write(self, rewrites: Sequence[Rewrite]) -> list[Notice]:
         """Replace states and what follows from them, and give the notices to append about it."""
         roots = [rewrite.folded.person.root for rewrite in rewrites]
-        self._replace(
+        self._connection.execute(_FORGET, {"roots": roots})
+        insert_rows(
+            self._connection,
             "state",
-            state.c.subject,
-            roots,
             (
                 "subject",
                 "shard",
@@ -181,17 +188,15 @@ class StateWriter:
             ),
             [self._state_row(rewrite) for rewrite in rewrites],
         )
-        self._replace(
+        insert_rows(
+            self._connection,
             "permission",
-            permission.c.subject,
-            roots,
             ("scope", "subject", "allowed_from", "allowed_until"),
             [row for rewrite in rewrites for row in self._permission_rows(rewrite)],
         )
-        self._replace(
+        insert_rows(
+            self._connection,
             "unmatched",
-            unmatched.c.subject,
-            roots,
             ("event_id", "subject", "cause", "consent_types", "matrix_row_id"),
             [
                 (
@@ -206,19 +211,6 @@ class StateWriter:
             ],
         )
         return [notice for rewrite in rewrites for notice in self._notices(rewrite)]
-
-    def _replace(
-        self,
-        table: str,
-        subject_column: Column[int],
-        roots: Sequence[int],
-        columns: Sequence[str],
-        rows: Sequence[Sequence[object]],
-    ) -> None:
-        self._connection.execute(
-            delete(subject_column.table).where(subject_column == func.any(list(roots)))
-        )
-        copy_rows(self._connection, table, columns, rows)
 
     def _state_row(self, rewrite: Rewrite) -> Sequence[object]:
         person, timeline = rewrite.folded.person, rewrite.folded.timeline

@@ -5,7 +5,7 @@ in `knowledge`. A person is a root subject with all subjects whose chain of merg
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -43,13 +43,52 @@ class Person(NamedTuple):
     is_named_by_merge: bool
 
 
-def find_subjects(connection: Connection, customer_ids: Collection[str]) -> dict[str, int]:
-    """Give the subject of each customer id that has one."""
-    rows = connection.execute(
-        select(customer.c.customer_id, customer.c.subject).where(
-            customer.c.customer_id == func.any(list(customer_ids))
+# Built once: building costs as much as sending, and every write sends these.
+_SUBJECTS: Final = select(customer.c.customer_id, customer.c.subject).where(
+    customer.c.customer_id == func.any(bindparam("customer_ids"))
+)
+_LOCKED_ROOTS: Final = (
+    select(subject.c.number, subject.c.root)
+    .where(
+        subject.c.number.in_(
+            select(subject.c.root).where(subject.c.number == func.any(bindparam("subjects")))
         )
     )
+    .order_by(subject.c.number)
+    .with_for_update()
+)
+_PERSONS: Final = (
+    select(
+        subject.c.root,
+        subject.c.number,
+        subject.c.shard,
+        subject.c.named_by_merge,
+        customer.c.customer_id,
+    )
+    .select_from(subject.outerjoin(customer, customer.c.subject == subject.c.number))
+    .where(subject.c.root == func.any(bindparam("roots")))
+    .order_by(subject.c.number)
+)
+_LOCKED_SHARDS: Final = (
+    select(shard.c.number, shard.c.seq, shard.c.chain_length, shard.c.chain_hash)
+    .where(shard.c.number == func.any(bindparam("numbers")))
+    .order_by(shard.c.number)
+    .with_for_update()
+)
+_MOVE_SHARD: Final = (
+    update(shard)
+    .where(shard.c.number == bindparam("shard_number"))
+    .values(
+        seq=bindparam("new_seq"),
+        chain_length=bindparam("new_length"),
+        chain_hash=bindparam("new_hash"),
+    )
+)
+
+
+def find_subjects(connection: Connection, customer_ids: Collection[str]) -> dict[str, int]:
+    """Give the subject of each customer id that has one."""
+    rows = connection.execute(_SUBJECTS, {"customer_ids": list(customer_ids)})
     return {row.customer_id: row.subject for row in rows}
 
 
@@ -106,32 +145,17 @@ def lock_persons(connection: Connection, subjects: Collection[int]) -> dict[int,
     Roots are locked in order. Raises RetryTransactionError when a merge or split moved a subject
     to another root before the lock was had.
     """
-    roots = find_roots(connection, subjects)
-    locked = connection.execute(
-        select(subject.c.number, subject.c.root)
-        .where(subject.c.number == func.any(sorted(set(roots.values()))))
-        .order_by(subject.c.number)
-        .with_for_update()
-    ).all()
-    if any(row.number != row.root for row in locked) or find_roots(connection, subjects) != roots:
+    locked = connection.execute(_LOCKED_ROOTS, {"subjects": list(subjects)}).all()
+    persons = persons_of_roots(connection, [row.number for row in locked])
+    members = {member.subject for person in persons.values() for member in person.members}
+    if any(row.number != row.root for row in locked) or not members.issuperset(subjects):
         raise RetryTransactionError
-    return persons_of_roots(connection, set(roots.values()))
+    return persons
 
 
 def persons_of_roots(connection: Connection, roots: Collection[int]) -> dict[int, Person]:
     """Give the persons of some root subjects, each by its root."""
-    rows = connection.execute(
-        select(
-            subject.c.root,
-            subject.c.number,
-            subject.c.shard,
-            subject.c.named_by_merge,
-            customer.c.customer_id,
-        )
-        .select_from(subject.outerjoin(customer, customer.c.subject == subject.c.number))
-        .where(subject.c.root == func.any(list(roots)))
-        .order_by(subject.c.number)
-    ).all()
+    rows = connection.execute(_PERSONS, {"roots": list(roots)}).all()
     members: dict[int, list[Member]] = {}
     named: set[int] = set()
     for row in rows:
@@ -201,12 +225,7 @@ class ShardPosition(NamedTuple):
 
 def lock_shards(connection: Connection, numbers: Iterable[int]) -> dict[int, ShardPosition]:
     """Lock shards in order and give where each stands. Subjects MUST have been locked before."""
-    rows = connection.execute(
-        select(shard.c.number, shard.c.seq, shard.c.chain_length, shard.c.chain_hash)
-        .where(shard.c.number == func.any(sorted(set(numbers))))
-        .order_by(shard.c.number)
-        .with_for_update()
-    )
+    rows = connection.execute(_LOCKED_SHARDS, {"numbers": sorted(set(numbers))})
     return {
         row.number: ShardPosition(row.seq, row.chain_length, bytes(row.chain_hash)) for row in rows
     }
@@ -215,13 +234,7 @@ def lock_shards(connection: Connection, numbers: Iterable[int]) -> dict[int, Sha
 def move_shards(connection: Connection, positions: Mapping[int, ShardPosition]) -> None:
     """Write where locked shards stand now."""
     connection.execute(
-        update(shard)
-        .where(shard.c.number == bindparam("shard_number"))
-        .values(
-            seq=bindparam("new_seq"),
-            chain_length=bindparam("new_length"),
-            chain_hash=bindparam("new_hash"),
-        ),
+        _MOVE_SHARD,
         [
             {
                 "shard_number": number,

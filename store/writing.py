@@ -7,22 +7,21 @@ appended, states replaced.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, cast, func, select, text
+from sqlalchemy import Connection, func, select, text
 
 from decision.events import NewEvent
 from decision.instants import Instant
 from store import ledger
 from store.database import CATALOG_LOCK, draw_recorded_instants
 from store.floors import CustomerFloor, Narrowing
+from store.ledger_clock import CLOCK_SQL
 from store.outbox import append_notices, narrowed_at
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import installation, publication, shard
 from store.states import Rewrite, StateWriter, new_version
 from store.subjects import lock_shards, move_shards
-
-_MICROSECONDS_PER_SECOND = 1_000_000
 
 
 class Entry(NamedTuple):
@@ -72,19 +71,17 @@ def begin_recording(connection: Connection, catalogs: Catalogs) -> Recording:
     return read_recording(connection, catalogs)
 
 
+_RECORDING: Final = select(
+    select(func.coalesce(func.max(publication.c.number), 0)).scalar_subquery().label("newest"),
+    installation.c.epoch,
+    installation.c.settled_epoch,
+    text(f"{CLOCK_SQL} AS now"),
+)
+
+
 def read_recording(connection: Connection, catalogs: Catalogs) -> Recording:
     """Tell under what events are derived; the caller holds the catalog lock, shared or not."""
-    newest = select(func.coalesce(func.max(publication.c.number), 0)).scalar_subquery()
-    row = connection.execute(
-        select(
-            newest.label("newest"),
-            installation.c.epoch,
-            installation.c.settled_epoch,
-            cast(
-                func.extract("epoch", func.clock_timestamp()) * _MICROSECONDS_PER_SECOND, BigInteger
-            ).label("now"),
-        )
-    ).one()
+    row = connection.execute(_RECORDING).one()
     catalogs.enter_epoch(row.epoch)
     return Recording(
         catalogs.by_number(connection, row.newest),

@@ -44,6 +44,7 @@ class Acknowledger:
             is_effective = self._application.effectuator.make_effective(
                 recorded.narrowing, self._seconds_for(context)
             )
+            self._application.projector.announce(recorded.positions)
         return acknowledgement_message(
             Token(recorded.epoch, recorded.positions, 0).encode(),
             recorded.recorded_at,

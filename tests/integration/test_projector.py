@@ -291,13 +291,10 @@ def test_two_projectors_side_by_side_do_no_harm(
     ledger: Ledger, cache: Cache, redis_url: str, redis_namespace: str
 ) -> None:
     """While a writer writes and Redis is emptied, two of them end where one alone would."""
-    stop, wakes = threading.Event(), [threading.Event(), threading.Event()]
-    projectors = [Projector(ledger.engine, cache, rows_per_batch=3) for _ in wakes]
+    stop = threading.Event()
+    projectors = [Projector(ledger.engine, cache, rows_per_batch=3) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
-        running = [
-            pool.submit(projector.run, stop, wake)
-            for projector, wake in zip(projectors, wakes, strict=True)
-        ]
+        running = [pool.submit(projector.run, stop) for projector in projectors]
         try:
             for turn in range(20):
                 for customer_id in (ANNA, BORIS, ELSEWHERE):
@@ -308,8 +305,8 @@ def test_two_projectors_side_by_side_do_no_harm(
             assert projectors[0].wait_until_applied(positions, WAIT_SECONDS_MAX)
         finally:
             stop.set()
-            for wake in wakes:
-                wake.set()
+            for projector in projectors:
+                projector.wake.set()
         for done in running:
             done.result(WAIT_SECONDS_MAX)
     assert sum(projector.counts.failures for projector in projectors) == 0
@@ -337,8 +334,8 @@ def test_running_outlives_an_outage(
     flaky = Flaky(redis_client, redis_namespace)
     projector = Projector(ledger.engine, flaky)
     recorded = ledger.consent(ANNA)
-    stop, wake = threading.Event(), threading.Event()
-    runner = threading.Thread(target=projector.run, args=(stop, wake))
+    stop = threading.Event()
+    runner = threading.Thread(target=projector.run, args=(stop,))
     runner.start()
     try:
         assert flaky.was_asked.wait(WAIT_SECONDS_MAX)
@@ -346,7 +343,7 @@ def test_running_outlives_an_outage(
         assert projector.wait_until_applied(recorded.positions, WAIT_SECONDS_MAX)
     finally:
         stop.set()
-        wake.set()
+        projector.wake.set()
         runner.join(WAIT_SECONDS_MAX)
     assert not runner.is_alive()
     assert projector.counts.failures >= 1
@@ -370,3 +367,13 @@ def test_a_customer_whose_id_was_erased_does_not_hold_up_the_shard(
     assert projector.project_shard(SHARD) == 2
     assert meta_of(cache).applied_seq == 2
     assert not cache.read([ANNA])[0].has_key
+
+
+def test_only_what_was_announced_is_looked_at_in_between(ledger: Ledger, cache: Cache) -> None:
+    """A shard that moved is brought forward without the others."""
+    projector = Projector(ledger.engine, cache)
+    projector.project_pending()
+    ledger.consent(ANNA)
+    ledger.consent(ELSEWHERE)
+    assert projector.project_pending([SHARD]) == 1
+    assert projector.project_pending() == 1

@@ -14,7 +14,7 @@ from maywe.v1 import common_pb2
 
 from decision.events import NewEvent
 from service.background import Background
-from service.composition import Addresses, Application, Role, Stores, Wakes
+from service.composition import Addresses, Application, Role, Stores
 from service.effectuation import Effectuator
 from service.servicers.acknowledging import Acknowledger
 from store.guard import GuardKeeper
@@ -136,7 +136,7 @@ class Writer:
             keeper,
             PermissionReader(world.engine, world.cache, self._catalogs, keeper),
             Background(),
-            Wakes(threading.Event(), threading.Event()),
+            threading.Event(),
             threading.Event(),
         )
 
