@@ -22,6 +22,9 @@ from store.shared_reads import IDS_WAITING_MAX, READS_IN_FLIGHT_MAX
 SHUTDOWN_GRACE_SECONDS_MAX: Final = 3600.0
 PORT_MAX: Final = 65535
 
+EVERY_INTERFACE: Final = frozenset({"0.0.0.0", "[::]", "::"})  # noqa: S104 - refused, not used
+"""Hosts that name no address."""
+
 LEASE_SECONDS_MIN: Final = 0.2
 LEASE_SECONDS_MAX: Final = 60.0
 LEASE_RENEWAL_SECONDS_MIN: Final = 0.02
@@ -115,6 +118,13 @@ def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str
         message = (
             "give both --postgres-url and --redis-url (MAYWE_POSTGRES_URL, MAYWE_REDIS_URL), "
             "or neither for the embedded servers"
+        )
+        raise SettingsError(message)
+    host = settings.control_listen.rpartition(":")[0]
+    if host in EVERY_INTERFACE and not settings.control_address:
+        message = (
+            f"give --control-address (MAYWE_CONTROL_ADDRESS): writers cannot reach {host}, which "
+            "only says to listen everywhere"
         )
         raise SettingsError(message)
     if settings.lease_renewal_seconds * RENEWALS_PER_LEASE_MIN > settings.lease_seconds:

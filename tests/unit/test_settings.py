@@ -82,3 +82,19 @@ def test_what_is_shown_can_be_read_again() -> None:
     """Every text is one that the setting takes."""
     settings = read_settings(DEFAULTS, {})
     assert read_settings({}, shown_settings(settings)) == settings
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])  # noqa: S104 - what is refused
+def test_an_address_that_nobody_can_reach_is_not_told_to_writers(host: str) -> None:
+    """Listening everywhere says nothing about where writers find the process."""
+    flags = {"control_listen": f"{host}:7444"}
+    with pytest.raises(SettingsError, match="--control-address"):
+        read_settings(flags, {})
+    named = read_settings(flags | {"control_address": "decision-1.internal:7444"}, {})
+    assert named.control_address == "decision-1.internal:7444"
+
+
+def test_a_lease_has_to_be_renewed_while_it_lasts() -> None:
+    """A renewal that comes too late would lose the lease again and again."""
+    with pytest.raises(SettingsError, match="--lease-renewal-seconds"):
+        read_settings({"lease_seconds": "1", "lease_renewal_seconds": "0.6"}, {})
