@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import Final
 
 from decision.catalog_step import CatalogStep
-from decision.errors import UnavailableError
+from decision.errors import OverloadedError, UnavailableError
 from decision.instants import Instant
 from decision.scopes import Scope
 from decision.timeline import PermissionTimeline
-from store.publications import Catalogs, PublishedCatalog
+from store.publications import NO_EPOCH, Catalogs, PublishedCatalog
 
 STEPS_KEPT_MAX: Final = 16
 """Comparisons that a process keeps: publications that follow each other before a roll-out ends."""
@@ -42,14 +42,16 @@ class CatalogSteps:
         `at` is the instant asked about, `published` the newest publication.
         """
         try:
-            step = self._step(number, published.number)
-        except UnavailableError:
+            step = self._step(published.epoch, number, published.number)
+        except (UnavailableError, OverloadedError):
             return False
         if scopes is None:
             return step.is_exact
         return all(step.keeps(timeline, scope, at) for scope in scopes)
 
-    def _compare(self, number: int, newest_number: int) -> CatalogStep:
-        return CatalogStep(
-            self._catalogs.get(number).catalog, self._catalogs.get(newest_number).catalog
-        )
+    def _compare(self, epoch: int, number: int, newest_number: int) -> CatalogStep:
+        old, new = self._catalogs.get(number), self._catalogs.get(newest_number)
+        if new.epoch != epoch or old.epoch not in (epoch, NO_EPOCH):
+            message = "another epoch of the ledger has begun, in which numbers may be given anew"
+            raise UnavailableError(message)
+        return CatalogStep(old.catalog, new.catalog)

@@ -66,6 +66,8 @@ def open_engine(
         connect_args={
             "application_name": "maywe",
             "connect_timeout": CONNECT_SECONDS_MAX,
+            # Of several hosts the primary, and no standby under its name: what it has is late.
+            "target_session_attrs": "read-write",
             # Without meaning on Unix sockets, where libpq passes over them.
             "keepalives_idle": KEEPALIVE_IDLE_SECONDS,
             "keepalives_interval": KEEPALIVE_INTERVAL_SECONDS,

@@ -15,7 +15,8 @@ CLOCK_SQL: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """PostgreSQL's clock as an instant."""
 
 # The last instant drawn is no earlier than any that was recorded, so what was lost before it counts
-# already. Only what is lost shortly after it was recorded has to be looked for.
+# already. Only what is lost shortly after it was recorded has to be looked for; publications come
+# so rarely that those of the last seconds are among a few.
 _NOW: Final = text(
     f"""
     SELECT greatest(
@@ -27,6 +28,10 @@ _NOW: Final = text(
               AND lost_at <= recorded_at + :ahead_max
               AND lost_at > drawn.last_value
               AND lost_at <= drawn.last_value + :ahead_max
+        ),
+        (
+            SELECT max(narrowed_at)
+            FROM (SELECT narrowed_at FROM publication ORDER BY number DESC LIMIT 16) AS newest
         )
     )
     FROM recorded_instant AS drawn

@@ -4,7 +4,7 @@ What lives here: reading the table of permissions by scope. What a permission is
 `decision`; the table holds its answers over all time, suspensions aside.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, select
@@ -13,7 +13,8 @@ from decision.answer import ShareAnswer, answer_scope
 from decision.instants import Instant
 from decision.reasons import Verdict
 from decision.scopes import Scope
-from store.database import reading, wall_clock
+from store.database import reading
+from store.ledger_clock import read_now
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import customer, permission, shard, state
 from store.staleness import Keys, fold_afresh, is_rolled_out, is_stale, next_window
@@ -42,19 +43,18 @@ def list_allowed(
     at: Instant | None,
     after: int,
     size: int,
-    clock: Callable[[], Instant] = wall_clock,
 ) -> AllowedChunk:
     """Give the next customers to whom all of `scopes`, codes of the newest catalog, are allowed.
 
     People are listed by their root subject, under its customer id; so no id comes twice, whatever
-    happens between two chunks. `at` None, or one that has passed, means now, as `clock` has it.
+    happens between two chunks. `at` None, or one that has passed, means now by PostgreSQL.
     Raises UnavailableError.
     """
     with reading(engine) as connection:
         # One snapshot, so that no state is of a newer publication than the catalog.
         connection.execution_options(isolation_level="REPEATABLE READ")
         published = catalogs.newest_in(connection)
-        now = clock()
+        now = read_now(connection)
         chunk = _Chunk(connection, published, scopes, now if at is None else max(at, now))
         return chunk.read(after, size)
 

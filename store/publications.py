@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +11,17 @@ from sqlalchemy import Connection, Engine, func, select
 from decision.catalog import EMPTY_CATALOG, Catalog
 from decision.catalog_document import read_catalog
 from decision.catalog_history import CodeList
-from decision.errors import ErrorCode, NotFoundError
+from decision.errors import ErrorCode, NotFoundError, UnavailableError
 from decision.instants import BEGINNING, Instant
 from store.code_numbers import CodeNumbers
 from store.database import reading
 from store.schema import code_number, installation, publication
+from store.shared_reads import SharedReads
+
+READS_IN_FLIGHT_MAX: Final = 2
+"""Reads of publications that PostgreSQL has at once from one process."""
+
+_NEWEST: Final = "newest"
 
 PUBLICATIONS_KEPT_MAX: Final = 64
 """Parsed publications that a process keeps. Rarely few, because states name the publication under
@@ -24,15 +30,21 @@ which they were folded, and who writes them asks for it again."""
 
 @dataclass(frozen=True, slots=True)
 class PublishedCatalog:
-    """A publication ready for use. Number 0, before the first publication, knows no codes."""
+    """A publication ready for use. Number 0, before the first publication, knows no codes.
+
+    A restore may take a publication away and give its number to another one: what belongs to a
+    number belongs to it in an `epoch` of the ledger only.
+    """
 
     number: int
+    epoch: int
     recorded_at: Instant
     catalog: Catalog
     numbers: CodeNumbers
 
 
-NOTHING_PUBLISHED = PublishedCatalog(0, BEGINNING, EMPTY_CATALOG, CodeNumbers({}))
+NO_EPOCH: Final = 0
+NOTHING_PUBLISHED = PublishedCatalog(0, NO_EPOCH, BEGINNING, EMPTY_CATALOG, CodeNumbers({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +123,9 @@ class Catalogs:
         """
         self._engine = engine
         self._lock = threading.Lock()
-        self._epoch = 0
+        self._epoch = NO_EPOCH
+        # Whoever asks in the middle of a check may not hang with a PostgreSQL that does.
+        self._reads = SharedReads(self._read, in_flight_max=READS_IN_FLIGHT_MAX)
         self._newest = NOTHING_PUBLISHED
         self._kept_max = kept_max
         self._by_number: OrderedDict[int, PublishedCatalog] = OrderedDict()
@@ -120,15 +134,24 @@ class Catalogs:
         """Give the newest publication this process knows of."""
         return self._newest
 
-    def refresh(self, at_least: int | None = None) -> PublishedCatalog:
-        """Learn of newer publications, unless `at_least` is known already.
+    def refresh(self, at_least: int | None = None, epoch: int = NO_EPOCH) -> PublishedCatalog:
+        """Learn of newer publications, unless `at_least` of `epoch` or of a later one is known.
 
-        Raises UnavailableError when PostgreSQL does not answer.
+        Raises UnavailableError when PostgreSQL does not answer in time, and OverloadedError.
         """
-        if at_least is not None and self._newest.number >= at_least:
-            return self._newest
+        newest = self._newest
+        if at_least is not None and newest.number >= at_least and newest.epoch >= epoch:
+            return newest
+        return self._reads.read([_NEWEST])[_NEWEST][_NEWEST]
+
+    def _read(self, wanted: Collection[str]) -> Mapping[str, PublishedCatalog]:
         with reading(self._engine) as connection:
-            return self.newest_in(connection)
+            return {
+                one: self.newest_in(connection)
+                if one == _NEWEST
+                else self.by_number(connection, int(one))
+                for one in wanted
+            }
 
     def newest_in(self, connection: Connection) -> PublishedCatalog:
         """Give the newest publication that a transaction sees."""
@@ -148,12 +171,15 @@ class Catalogs:
         return self.by_number(connection, number or 0)
 
     def get(self, number: int) -> PublishedCatalog:
-        """Give one publication; PostgreSQL is asked unless it is kept. Raises UnavailableError."""
+        """Give one publication; PostgreSQL is asked unless it is kept.
+
+        Raises UnavailableError when PostgreSQL does not answer in time or has no such publication,
+        and OverloadedError.
+        """
         found = self._kept(number)
         if found is not None:
             return found
-        with reading(self._engine) as connection:
-            return self.by_number(connection, number)
+        return self._reads.read([str(number)])[str(number)][str(number)]
 
     def by_number(self, connection: Connection, number: int) -> PublishedCatalog:
         """Give one publication, parsed unless it is kept."""
@@ -161,18 +187,31 @@ class Catalogs:
         if found is not None:
             return found
         row = connection.execute(
-            select(publication.c.content, publication.c.recorded_at).where(
-                publication.c.number == number
-            )
-        ).one()
+            select(
+                publication.c.content,
+                publication.c.recorded_at,
+                select(installation.c.epoch).scalar_subquery().label("epoch"),
+            ).where(publication.c.number == number)
+        ).one_or_none()
+        if row is None:
+            # Redis or a process may know of one that a restore has taken away.
+            message = f"PostgreSQL has no publication {number}"
+            raise UnavailableError(message)
         loaded = PublishedCatalog(
-            number, row.recorded_at, read_catalog(row.content), load_code_numbers(connection)
+            number,
+            row.epoch,
+            row.recorded_at,
+            read_catalog(row.content),
+            load_code_numbers(connection),
         )
         return self.remember(loaded)
 
     def remember(self, loaded: PublishedCatalog) -> PublishedCatalog:
-        """Keep a publication that is committed."""
+        """Keep a publication that is committed, unless its epoch is over."""
+        self.enter_epoch(loaded.epoch)
         with self._lock:
+            if loaded.epoch < self._epoch:
+                return loaded
             if loaded.number == self._newest.number:
                 return self._newest
             kept = self._by_number.setdefault(loaded.number, loaded)

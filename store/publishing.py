@@ -125,7 +125,9 @@ def check_document(
     if faults:
         raise PublicationRefusedError(faults)
     numbers = load_code_numbers(connection).with_codes_of(document.catalog)
-    return PublishedCatalog(newest.number + 1, newest.recorded_at, document.catalog, numbers)
+    return PublishedCatalog(
+        newest.number + 1, newest.epoch, newest.recorded_at, document.catalog, numbers
+    )
 
 
 def publish(engine: Engine, catalogs: Catalogs, new: NewPublication) -> PublicationRecorded:
@@ -191,7 +193,8 @@ def _publish(
         )
     published = check_document(connection, document, newest)
     recorded_at = draw_recorded_instants(connection, 1)
-    _append(connection, published.number, recorded_at, new)
+    narrowed = _narrowed_at(published.catalog, recorded_at)
+    _append(connection, published.number, recorded_at, narrowed, new)
     _keep_numbers(connection, published.numbers)
     mark_used(connection, codes_of_wordings(published.catalog))
     _start_roll_out(connection, published.number, recorded_at)
@@ -207,21 +210,26 @@ def _recorded(
     *,
     is_repeated: bool = False,
 ) -> PublicationRecorded:
-    suspended_from = [
-        partner.suspension.start
-        for partner in catalog.partners.values()
-        if partner.suspension is not None
-    ]
-    # Who suspends a partner "now" may have a clock that is ahead of ours.
-    not_before = max((narrowed_at(recorded_at, at) for at in suspended_from), default=recorded_at)
     return PublicationRecorded(
         number,
         recorded_at,
         is_repeated=is_repeated,
         epoch=recording.epoch,
         is_epoch_settled=recording.is_epoch_settled,
-        narrowing=Narrowing(recording.epoch, publication=number, narrowed_at=not_before),
+        narrowing=Narrowing(
+            recording.epoch, publication=number, narrowed_at=_narrowed_at(catalog, recorded_at)
+        ),
     )
+
+
+def _narrowed_at(catalog: Catalog, recorded_at: Instant) -> Instant:
+    """Tell what counts as now: who suspends a partner "now" may have a clock ahead of ours."""
+    suspended_from = [
+        partner.suspension.start
+        for partner in catalog.partners.values()
+        if partner.suspension is not None
+    ]
+    return max((narrowed_at(recorded_at, at) for at in suspended_from), default=recorded_at)
 
 
 def _repeated(
@@ -242,7 +250,13 @@ def _repeated(
     return _recorded(catalog, earlier.number, earlier.recorded_at, recording, is_repeated=True)
 
 
-def _append(connection: Connection, number: int, recorded_at: Instant, new: NewPublication) -> None:
+def _append(
+    connection: Connection,
+    number: int,
+    recorded_at: Instant,
+    narrowed: Instant,
+    new: NewPublication,
+) -> None:
     previous_hash = connection.scalar(
         select(publication.c.hash).order_by(publication.c.number.desc()).limit(1)
     )
@@ -258,7 +272,10 @@ def _append(connection: Connection, number: int, recorded_at: Instant, new: NewP
     before = bytes(previous_hash) if previous_hash is not None else chain.GENESIS
     connection.execute(
         insert(publication).values(
-            **chained, previous_hash=before, hash=chain.link(before, chained)
+            **chained,
+            previous_hash=before,
+            hash=chain.link(before, chained),
+            narrowed_at=narrowed,
         )
     )
 

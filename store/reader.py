@@ -177,22 +177,24 @@ class PermissionReader:
         self, entries: Iterable[CachedEntry], token: Token | None, guard: Guard
     ) -> PublishedCatalog:
         """Give the newest catalog, at least the newest that anybody told of."""
-        published = self._catalogs.newest()
         told = max((_newest_told_by(entry) for entry in entries), default=0)
         told = max(told, guard.publication, token.publication if token is not None else 0)
-        return published if told <= published.number else self._catalogs.refresh(told)
+        return self._catalogs.refresh(told, guard.epoch)
 
     def _from_cache(
         self,
         entry: CachedEntry,
         customer_id: str,
         published: PublishedCatalog,
-        asked: "_Asked",
+        asked: _Asked,
         guard: Guard,
     ) -> Permissions | None:
         """Give what a cached entry says if it counts, leases aside: None is a miss."""
         meta, has_key, header, record = entry
-        if meta is None or not _is_reached(customer_id, meta, header, asked.token, guard):
+        # A number means another publication in another life of the ledger.
+        if meta is None or published.epoch != guard.epoch:
+            return None
+        if not _is_reached(customer_id, meta, header, asked.token, guard):
             return None
         if record is None or header is None:
             # A key that holds nothing of use says nothing, not even that nobody is known by it.
@@ -203,10 +205,13 @@ class PermissionReader:
         except (ValueError, LookupError):
             _logger.exception("a cached record of shard %d is damaged", shard_of(customer_id))
             return None
-        # The catalog at hand is no older than either.
         right_under = max(header.publication, meta.publication)
-        if right_under != published.number and not self._steps.keep(
-            right_under, published, decoded.timeline, asked.scopes, asked.at
+        # A restore may have taken the newer one away.
+        if right_under > published.number or (
+            right_under != published.number
+            and not self._steps.keep(
+                right_under, published, decoded.timeline, asked.scopes, asked.at
+            )
         ):
             return None
         return _permissions(decoded, published, asked.now, is_from_cache=True)
@@ -234,7 +239,9 @@ class PermissionReader:
         fills: dict[tuple[int, CacheLife], dict[str, bytes]] = {}
         for customer_id, meta in missed.items():
             found = loaded[customer_id].records.get(customer_id)
-            if meta is not None and found is not None and found.is_stored:
+            # What was read in another life of the ledger, or at what is no primary, is not put in.
+            is_of_life = meta is not None and loaded[customer_id].published.epoch == meta.life.epoch
+            if meta is not None and is_of_life and found is not None and found.is_stored:
                 place = fills.setdefault((shard_of(customer_id), meta.life), {})
                 place[customer_id] = found.record
         try:

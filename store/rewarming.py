@@ -70,4 +70,5 @@ class Rewarmer:
                 yield is_ours
             finally:
                 if is_ours:
-                    connection.execute(text("SELECT pg_advisory_unlock(:lock)"), lock)
+                    # Closed and not given back: with the session goes the lock, whatever happened.
+                    connection.invalidate()

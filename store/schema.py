@@ -127,6 +127,7 @@ publication = Table(
     Column("recorded_at", BigInteger, nullable=False, unique=True),
     Column("previous_hash", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    Column("narrowed_at", BigInteger, comment="suspensions dated up to here count as begun"),
     comment="append only: every catalog publication, whole",
 )
 
@@ -225,7 +226,12 @@ lease = Table(
     Column("control_address", Text, nullable=False, comment="where the process is told of floors"),
     Column("renewals", BigInteger, nullable=False),
     Column("length_milliseconds", Integer, nullable=False),
-    Column("renewed_at", BigInteger, nullable=False, comment="for people; nobody decides by it"),
+    Column(
+        "renewed_at",
+        BigInteger,
+        nullable=False,
+        comment="tells renewals apart",
+    ),
     comment="which decision processes may answer from the cache, each for a short time",
 )
 

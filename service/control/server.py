@@ -107,17 +107,20 @@ class ControlServer:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, "another process listens here now")
         for narrowing in request.narrowings:
             self._keeper.raise_floors(narrowing)
-        # After the floors, which count without it: until the catalog is there, checks that need it
-        # are answered from PostgreSQL.
-        self._load_catalog(max((one.publication for one in request.narrowings), default=0))
+        # After the floors, which count without it: until the catalog is there, every check that
+        # needs it loads it, or waits for who does.
+        self._load_catalog(
+            max(((one.epoch, one.publication) for one in request.narrowings), default=(0, 0))
+        )
         return _DONE
 
-    def _load_catalog(self, publication: int) -> None:
+    def _load_catalog(self, told: tuple[int, int]) -> None:
         """Load a publication, unless another call is at it, for which nobody else need wait."""
+        epoch, publication = told
         if not publication or not self._loading.acquire(blocking=False):
             return
         try:
-            self._catalogs.refresh(at_least=publication)
+            self._catalogs.refresh(publication, epoch)
         except Exception:
             _logger.warning("publication %d could not be loaded", publication, exc_info=True)
         finally:

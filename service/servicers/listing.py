@@ -57,7 +57,6 @@ def list_allowed(
             at,
             after,
             size,
-            application.keeper.now,
         )
         after = chunk.next_after
         sent += len(chunk.customer_ids)

@@ -25,7 +25,6 @@ from service.conversion.writing import (
 )
 from service.servicers.acknowledging import Acknowledger
 from service.servicers.importing import import_events
-from store.database import wall_clock
 from store.recording import Recorded
 
 _EFFECTS: Final = {
@@ -84,7 +83,10 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
         """Record a revocation, and answer what ended by it and what survives it."""
         recorded = self._record(request)
         effect = effect_of_revocation(
-            recorded.published.catalog, recorded.events, recorded.event.event_id, wall_clock()
+            recorded.published.catalog,
+            recorded.events,
+            recorded.event.event_id,
+            recorded.recorded_at,
         )
         return writer_pb2.RevokeResponse(
             acknowledgement=self._acknowledger.acknowledge(recorded, context),

@@ -21,6 +21,9 @@ READY_SECONDS_MAX: Final = 15.0
 READY_POLL_SECONDS: Final = 0.01
 SNAPSHOT_NAME: Final = "dump.rdb"
 
+CLIENT_SECONDS_MAX: Final = 60.0
+"""How long the harness itself waits for a node, which another fault may have paused."""
+
 
 class RedisNode:
     """One Redis on a port of loopback; it starts empty unless a snapshot is put in."""
@@ -86,7 +89,7 @@ class RedisNode:
 
     def client(self) -> redis.Redis:
         """Open a client to the node itself, past every proxy."""
-        return redis.Redis(port=self.port, socket_timeout=READY_SECONDS_MAX)
+        return redis.Redis(port=self.port, socket_timeout=CLIENT_SECONDS_MAX)
 
     def follow(self, port: int) -> None:
         """Become a replica of the node that is reached at a port of loopback."""

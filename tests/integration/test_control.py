@@ -32,11 +32,11 @@ class HeldCatalogs(Catalogs):
         self.loads: list[int | None] = []
         self.may_load = threading.Event()
 
-    def refresh(self, at_least: int | None = None) -> Any:
+    def refresh(self, at_least: int | None = None, epoch: int = 0) -> Any:
         """Load, when that is let through."""
         self.loads.append(at_least)
         assert self.may_load.wait(WAIT_SECONDS_MAX)
-        return super().refresh(at_least)
+        return super().refresh(at_least, epoch)
 
 
 @pytest.fixture

@@ -23,6 +23,10 @@ CREATE INDEX outbox_lost_at ON outbox (lost_at) WHERE lost_at IS NOT NULL;
 CREATE INDEX outbox_losing_later ON outbox (lost_at) WHERE lost_at > recorded_at;
 """
 
+_PUBLICATIONS: Final = """
+ALTER TABLE publication ADD COLUMN narrowed_at bigint;
+"""
+
 # A logged table: a lease that a crash of PostgreSQL forgot would go on elsewhere. The rows are few
 # and written all the time, so pages are kept mostly empty.
 _LEASES: Final = """
@@ -49,5 +53,6 @@ ALTER TABLE installation ALTER COLUMN settled_epoch SET NOT NULL;
 def upgrade() -> None:
     """Add what a lease needs."""
     op.execute(_NARROWINGS)
+    op.execute(_PUBLICATIONS)
     op.execute(_LEASES)
     op.execute(_INSTALLATION)
