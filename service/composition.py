@@ -51,6 +51,9 @@ LEASE_CONNECTIONS: Final = 2
 ROLL_OUT_POLL_SECONDS: Final = 0.2
 """How often a writer looks for pieces of a roll-out that another process has laid out."""
 
+LEASES_WAITED_MIN: Final = 1.25
+"""How many lengths of a lease a write should be able to wait for one to end."""
+
 WARMING_POLL_SECONDS: Final = 1.0
 """How often a writer looks for shards that Redis has lost."""
 
@@ -234,6 +237,13 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
             threading.Event(),
         )
         _warn_about_redis(stores.cache)
+        if settings.effective_wait_seconds < settings.lease_seconds * LEASES_WAITED_MIN:
+            _logger.warning(
+                "writes wait %g s to become effective, which is not long enough for a lease of %g "
+                "s to end: beside a server that died they are only durable",
+                settings.effective_wait_seconds,
+                settings.lease_seconds,
+            )
         if Role.DECISION in roles:
             stack.enter_context(_lease(application))
         stack.callback(background.stop_and_join)
@@ -253,12 +263,21 @@ def _lease(application: Application) -> Iterator[None]:
         _engine(stores.addresses.postgres_url, LEASE_CONNECTIONS, CHECK_READ_SECONDS_MAX) as engine,
         ControlServer(keeper, stores.catalogs, process_id, settings.control_listen) as control,
     ):
+        address = settings.control_address or control.address
+        _logger.info("writers tell this process of narrowings at %s", address)
+        if not _is_loopback(settings.listen) and _is_loopback(address):
+            _logger.warning(
+                "clients come from other hosts, but writers there cannot reach %s, and every "
+                "narrowing write waits for this lease to end: give --control-listen and "
+                "--control-address",
+                address,
+            )
         holder = LeaseHolder(
             engine,
             stores.check_cache,
             keeper,
             process_id,
-            settings.control_address or control.address,
+            address,
             settings.lease_seconds,
         )
         holder.renew()
@@ -268,6 +287,11 @@ def _lease(application: Application) -> Iterator[None]:
         finally:
             renewing.stop_and_join()
             holder.release()
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0]
+    return host in {"localhost", "[::1]"} or host.startswith("127.")
 
 
 def _start_background(application: Application) -> None:

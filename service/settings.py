@@ -223,7 +223,14 @@ def _read_boolean(text: str) -> bool:
 
 
 def _read_control_address(text: str) -> str:
-    return _read_listen(text) if text else ""
+    if not text:
+        return ""
+    host, _, port = text.rpartition(":")
+    is_port = port.isascii() and port.isdecimal() and 0 < int(port) <= PORT_MAX
+    if not host or host in EVERY_INTERFACE or not is_port:
+        problem = f"{text!r} is no HOST:PORT that writers can reach, such as 10.0.0.7:7444"
+        raise ValueError(problem)
+    return text
 
 
 def _seconds(least: float, most: float) -> Callable[[str], float]:

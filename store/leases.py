@@ -67,6 +67,7 @@ class LeaseHolder:
         self._seen = _Seen()
         self._renewals = 0
         self._is_lost = False
+        self._is_over = False
 
     def renew(self) -> None:
         """Renew the lease, or say once that it can not be; the one there is stands until it ends.
@@ -79,9 +80,12 @@ class LeaseHolder:
             if not self._is_lost:
                 self._is_lost = True
                 _logger.warning("the lease can not be renewed: PostgreSQL does not answer")
+            if not self._is_over and not self._keeper.current().is_lease_valid():
+                self._is_over = True
+                _logger.warning("the lease is over: no check is answered from Redis any more")
             return
         if self._is_lost:
-            self._is_lost = False
+            self._is_lost = self._is_over = False
             _logger.warning("the lease is renewed again")
 
     def release(self) -> None:

@@ -4,15 +4,16 @@ What lives here: building the event and showing what ended by it and what surviv
 """
 
 import uuid
+from typing import Final
 
 import click
 from maywe.v1 import common_pb2
-from maywe.v1.common_pb2 import Selector, Source
+from maywe.v1.common_pb2 import DURABILITY_EFFECTIVE, Selector, Source
 from maywe.v1.event_pb2 import RevokeRequest
 from maywe.v1.writer_pb2 import RevokeResponse
 
 from service.cli.connection import asks_servers
-from service.cli.exits import Command
+from service.cli.exits import Command, Exit, trouble
 from service.cli.moments import (
     MOMENT,
     MOMENT_METAVAR,
@@ -25,6 +26,9 @@ from service.cli.moments import (
 from service.cli.output import Output, message_object
 from service.cli.words import durability_text, scope_text
 from service.client import Client, ClientProblemError, Outcome, answers_from
+
+REPEATS_MAX: Final = 2
+"""How often a revocation is sent again that is recorded and of which not every server has heard."""
 
 _KINDS = {
     "contact": common_pb2.SCOPE_KIND_CONTACT,
@@ -106,10 +110,31 @@ def revoke(  # noqa: PLR0913 - one argument for each option
         source=source if source.ListFields() else None,
     )
     response = _record(client, request)
+    for _ in range(REPEATS_MAX):
+        if _is_effective(response):
+            break
+        response = _record(client, request)
     if output.is_json:
-        output.json({"eventId": request.event_id, **message_object(response)})
+        revoked_at = request.revoked_at.ToJsonString()
+        output.json(
+            {"eventId": request.event_id, "revokedAt": revoked_at, **message_object(response)}
+        )
     else:
         _show(output, request, response)
+    if not _is_effective(response):
+        raise trouble(
+            "recorded, but perhaps not every server has heard of it; " + _how_to_repeat(request),
+            Exit.NOT_KNOWN,
+        )
+
+
+def _is_effective(response: RevokeResponse) -> bool:
+    return response.acknowledgement.durability == DURABILITY_EFFECTIVE
+
+
+def _how_to_repeat(request: RevokeRequest) -> str:
+    at = request.revoked_at.ToJsonString()
+    return f"repeat the command with --event-id {request.event_id} --at {at}"
 
 
 def _record(client: Client, request: RevokeRequest) -> RevokeResponse:
@@ -120,10 +145,8 @@ def _record(client: Client, request: RevokeRequest) -> RevokeResponse:
     except ClientProblemError as error:
         if error.outcome is not Outcome.NOT_KNOWN:
             raise
-        at = request.revoked_at.ToJsonString()
         raise ClientProblemError(
-            f"{error}; repeat the command with --event-id {request.event_id} --at {at}, which is "
-            "safe whether or not it was recorded",
+            f"{error}; {_how_to_repeat(request)}, which is safe whether or not it was recorded",
             error.outcome,
         ) from error
 

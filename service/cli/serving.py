@@ -124,6 +124,7 @@ def migrate_command(settings: Settings) -> None:
 @click.command("config", cls=Command)
 @with_settings
 def config_command(settings: Settings) -> None:
-    """Show every setting as it would be used, passwords masked."""
-    for variable, value in shown_settings(settings).items():
-        click.echo(f"{variable}={value}")
+    """Show every setting as it would be used, with what it is for, passwords masked."""
+    shown = shown_settings(settings)
+    for setting in SETTINGS:
+        click.echo(f"# {setting.help}\n{setting.variable}={shown[setting.variable]}")

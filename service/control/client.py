@@ -156,8 +156,13 @@ class _Lane:
         if given_up is not None:
             given_up.close()
         if is_news:
-            _logger.info(
-                "process %s at %s answers %s", self._process.process_id, self._process.address, code
+            _logger.log(
+                logging.INFO if code is grpc.StatusCode.OK else logging.WARNING,
+                "telling process %s at %s of narrowings: %s%s",
+                self._process.process_id,
+                self._process.address,
+                code.name,
+                "" if code is grpc.StatusCode.OK else "; such writes wait for its lease to end",
             )
         _report(tellings, is_told=code is grpc.StatusCode.OK)
         self._send_next()

@@ -206,6 +206,24 @@ def test_revoke_prints_the_id_it_made(bank: RunningMaywe) -> None:
     assert "CONSENT_REVOKED" in check.out
 
 
+def test_a_revocation_of_which_not_everybody_heard_says_how_to_go_on(bank: RunningMaywe) -> None:
+    """It is recorded, and status 2 says that it is not known whether every server heeds it."""
+    with bank.application.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO lease VALUES ('silent', '127.0.0.1:1', 1, 3600000, 0)"
+        )
+    finished = run("revoke", "ivan", "--all", "--timeout-seconds", "1", address=bank.address)
+    assert finished.status == 2
+    line = one_line(finished)
+    repeat = line[line.index("--event-id") :].split()
+    with bank.application.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM lease WHERE process_id = 'silent'")
+    again = run("revoke", "ivan", "--all", *repeat, "--json", address=bank.address)
+    assert again.status == 0
+    assert again.json["acknowledgement"]["repeat"] is True
+    assert again.json["acknowledgement"]["durability"] == "DURABILITY_EFFECTIVE"
+
+
 def test_a_revocation_may_be_repeated_under_its_id(bank: RunningMaywe) -> None:
     """The same id and instant is accepted again; the id with other content is refused."""
     same = ("revoke", "ivan", "--event-id", "r1", "--at", "2025-03-01", "--json")

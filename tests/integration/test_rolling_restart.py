@@ -36,7 +36,7 @@ class Load:
     def __init__(self, addresses: list[str]) -> None:
         """Ask the servers at these addresses in turn."""
         self._channel = grpc.insecure_channel(
-            "ipv4:" + ",".join(addresses), options=channel_options(CALL_SECONDS)
+            "ipv4:" + ",".join(addresses), options=channel_options()
         )
         self._stub = decision_pb2_grpc.DecisionServiceStub(self._channel)
         self._stop = threading.Event()
@@ -68,7 +68,7 @@ class Load:
         )
         while not self._stop.is_set():
             try:
-                verdict = self._stub.MayContact(request).verdict
+                verdict = self._stub.MayContact(request, timeout=CALL_SECONDS).verdict
             except grpc.RpcError as error:
                 self.failures.append(str(error))
                 return

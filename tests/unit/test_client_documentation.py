@@ -7,19 +7,18 @@ from pathlib import Path
 from service.client.channel import channel_options, service_config
 
 TEXT = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
-DOCUMENTED_TIMEOUT_SECONDS = 2.0
 
 
 def test_the_documented_service_config_is_ours() -> None:
     """Whoever copies it retries and balances as the command line does."""
     found = re.search(r"```json\n(.*?)```", TEXT, re.DOTALL)
     assert found is not None
-    assert json.loads(found[1]) == service_config(DOCUMENTED_TIMEOUT_SECONDS)
+    assert json.loads(found[1]) == service_config()
 
 
 def test_the_documented_channel_options_are_ours() -> None:
     """Each option stands there with its value."""
-    options = dict(channel_options(DOCUMENTED_TIMEOUT_SECONDS))
+    options = dict(channel_options())
     del options["grpc.service_config"]
     documented = dict(re.findall(r"^\| `(grpc\.\S+)` \| (\S+) \|", TEXT, re.MULTILINE))
     assert documented == {name: str(value) for name, value in options.items()}

@@ -29,9 +29,9 @@ def killed(scene: Scene) -> Iterator[Occurrence]:
 def emptied(scene: Scene) -> Iterator[Occurrence]:
     """Remove every key."""
     master = scene.system.redis_nodes[0]
-    with master.client() as client:
-        client.flushall()
-    yield Occurrence(master.child.name)
+    occurrence = Occurrence(master.child.name)
+    occurrence.was_injected = master.empty()
+    yield occurrence
 
 
 @contextmanager

@@ -34,10 +34,9 @@ def fills_late_after_emptying(scene: Scene) -> Iterator[Occurrence]:
     servers = scene.system.of_role("decision")
     for server in servers:
         server.arm(FILL, f"{delay_seconds:.3f}")
-    with scene.system.redis_nodes[0].client() as client:
-        for _ in range(EMPTYINGS):
-            client.flushall()
-            wait_seconds(delay_seconds * EMPTYING_SHARE)
+    for _ in range(EMPTYINGS):
+        scene.system.redis_nodes[0].empty()
+        wait_seconds(delay_seconds * EMPTYING_SHARE)
     occurrence = Occurrence(f"by {delay_seconds:.2f} s")
     yield occurrence
     for server in servers:
