@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -38,7 +38,8 @@ def test_a_cut_link_closes_connections_and_takes_none(links: Links) -> None:
             assert _echoed(client, b"before")
             links.cut("link")
             assert _is_broken(client)
-        with _connected(entry) as client:
+        # It may be refused or reset before it is even made.
+        with suppress(ConnectionError), _connected(entry) as client:
             assert _is_broken(client)
         links.heal("link")
         with _connected(entry) as client:
