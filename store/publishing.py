@@ -268,6 +268,7 @@ def _append(
         "publisher": new.publisher,
         "comment": new.comment,
         "recorded_at": recorded_at,
+        "narrowed_at": narrowed,
     }
     before = bytes(previous_hash) if previous_hash is not None else chain.GENESIS
     connection.execute(
@@ -275,7 +276,6 @@ def _append(
             **chained,
             previous_hash=before,
             hash=chain.link(before, chained),
-            narrowed_at=narrowed,
         )
     )
 

@@ -7,6 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import pytest
+from maywe.v1 import catalog_pb2
 from maywe.v1.consent_pb2 import ListEventsRequest
 
 from service.client import open_client
@@ -275,6 +276,10 @@ def test_an_import_survives_its_server(
             second.close()
             second.enter_context(
                 running_maywe(database_url, redis_url, redis_namespace, listen=maywe.address)
+            )
+            # The connection is tried again only in a while, for which nobody waits here.
+            client.catalog.ListPublications(
+                catalog_pb2.ListPublicationsRequest(), wait_for_ready=True
             )
 
         onlooker = Saboteur()
