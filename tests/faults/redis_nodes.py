@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from service.embedded.account import ServerAccount
 from service.embedded.binaries import ServerBinaries
@@ -97,8 +99,10 @@ class RedisNode:
         return True
 
     def client(self) -> redis.Redis:
-        """Open a client to the node itself, past every proxy."""
-        return redis.Redis(port=self.port, socket_timeout=CLIENT_SECONDS_MAX)
+        """Open a client past every proxy, which tries once: the node may be kept from answering."""
+        return redis.Redis(
+            port=self.port, socket_timeout=CLIENT_SECONDS_MAX, retry=Retry(NoBackoff(), 0)
+        )
 
     def follow(self, port: int) -> None:
         """Become a replica of the node that is reached at a port of loopback."""
