@@ -26,12 +26,9 @@ import grpc
 import redis
 from maywe.v1 import common_pb2, decision_pb2, decision_pb2_grpc
 
-from loadtests.filling import CATALOG, customer_id, fill
+from loadtests.filling import CATALOG, customer_id, fill, migrated_servers
 from service.demo.processes import running_servers
-from service.embedded import EmbeddedOptions, embedded_servers, temporary_data_directory
-from store import migrations
 from store.cache import Cache
-from store.database import open_engine
 from store.projector import Projector
 from store.redis_client import WRITE_REPLY_SECONDS_MAX, open_client
 from store.warming import warm
@@ -115,13 +112,7 @@ class Load:
 def _prepared(customers: int) -> Iterator[tuple[str, redis.Redis]]:
     """Give the address of a decision server over so many customers, and its Redis, warm."""
     with ExitStack() as stack:
-        directory = stack.enter_context(temporary_data_directory())
-        servers = stack.enter_context(
-            embedded_servers(EmbeddedOptions(data_directory=directory, durable=False))
-        )
-        engine = open_engine(servers.postgresql.url)
-        stack.callback(engine.dispose)
-        migrations.upgrade(engine)
+        servers, engine = stack.enter_context(migrated_servers(is_durable=False))
         began_at = time.monotonic()
         fill(engine, CATALOG, customers)
         print(f"{customers} customers recorded in {time.monotonic() - began_at:.0f} s", flush=True)

@@ -1,16 +1,26 @@
-"""Customers to measure with: as many as wanted, recorded in bulk.
+"""Servers and customers to measure with: as many customers as wanted, recorded in bulk.
 
-What lives here: a small catalog and the consents of made-up customers, written through the store as
-an import would write them.
+What lives here: private servers without rows, a small catalog, and the consents of made-up
+customers, written through the store as an import would write them.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import Engine
 
 from decision.events import Consent, NewEvent, Source
 from decision.instants import parse_instant
+from service.embedded import (
+    EmbeddedOptions,
+    EmbeddedServers,
+    embedded_servers,
+    temporary_data_directory,
+)
+from store import migrations
+from store.database import open_engine
 from store.publications import Catalogs
 from store.publishing import NewPublication, publish
 from store.recording import Recorder
@@ -43,6 +53,21 @@ CATALOG: Final[dict[str, Any]] = {
 def customer_id(number: int) -> str:
     """Give the id of a customer, as long as a UUID's text."""
     return f"customer-{number:027}"
+
+
+@contextmanager
+def migrated_servers(*, is_durable: bool) -> Iterator[tuple[EmbeddedServers, Engine]]:
+    """Start servers of their own, migrated, and give them with connections to their PostgreSQL."""
+    with (
+        temporary_data_directory() as directory,
+        embedded_servers(EmbeddedOptions(data_directory=directory, durable=is_durable)) as servers,
+    ):
+        engine = open_engine(servers.postgresql.url)
+        try:
+            migrations.upgrade(engine)
+            yield servers, engine
+        finally:
+            engine.dispose()
 
 
 def fill(engine: Engine, content: dict[str, Any], customers: int) -> None:

@@ -17,11 +17,8 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from maywe.v1 import common_pb2, event_pb2, writer_pb2_grpc
 
-from loadtests.filling import CATALOG, customer_id, fill
+from loadtests.filling import CATALOG, customer_id, fill, migrated_servers
 from service.demo.processes import environment_for, running_servers
-from service.embedded import EmbeddedOptions, embedded_servers, temporary_data_directory
-from store import migrations
-from store.database import open_engine
 
 RESULTS: Final = Path(__file__).parent / "results" / "revoking.json"
 WARM_UP_REVOCATIONS: Final = 50
@@ -31,13 +28,7 @@ CALL_SECONDS_MAX: Final = 30.0
 def measure(revocations: int, *, is_durable: bool) -> dict[str, Any]:
     """Revoke for so many customers, one after the other, and give the latencies."""
     with ExitStack() as stack:
-        directory = stack.enter_context(temporary_data_directory())
-        servers = stack.enter_context(
-            embedded_servers(EmbeddedOptions(data_directory=directory, durable=is_durable))
-        )
-        engine = open_engine(servers.postgresql.url)
-        stack.callback(engine.dispose)
-        migrations.upgrade(engine)
+        servers, engine = stack.enter_context(migrated_servers(is_durable=is_durable))
         fill(engine, CATALOG, revocations + WARM_UP_REVOCATIONS)
         logs = [Path(stack.enter_context(TemporaryDirectory())) for _ in range(2)]
         environment = environment_for(servers)

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 
 from decision.errors import OverloadedError, UnavailableError
 from service.control.client import ControlClient, Process
-from store.boot_clock import boot_nanoseconds
+from store.clocks import boot_nanoseconds
 from store.floors import Narrowing
 from store.lease_watch import Lease, LeaseReading, LeaseWatch
 

@@ -15,7 +15,8 @@ from decision.errors import OverloadedError, UnavailableError
 from decision.instants import Instant
 from decision.scopes import Scope
 from decision.timeline import PermissionTimeline
-from store.publications import NO_EPOCH, Catalogs, PublishedCatalog
+from store.epochs import NO_EPOCH
+from store.publications import Catalogs, PublishedCatalog
 
 STEPS_KEPT_MAX: Final = 16
 """Comparisons that a process keeps: publications that follow each other before a roll-out ends."""

@@ -99,11 +99,6 @@ def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> No
         raise DisconnectionError from error
 
 
-def wall_clock() -> Instant:
-    """Give this machine's idea of now. Recorded instants come from PostgreSQL instead."""
-    return time.time_ns() // 1000
-
-
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction for reading. Raises UnavailableError, OverloadedError."""

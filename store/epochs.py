@@ -17,6 +17,9 @@ from store.schema import installation
 
 _logger = logging.getLogger(__name__)
 
+NO_EPOCH: Final = 0
+"""Below every epoch: that of who has not heard of any yet."""
+
 # Two restores of one backup both begin an epoch after the same one. Counting on by one they would
 # get the same number, and what Redis holds of the first would pass for the second's. Seconds since
 # 2020 tell them apart; that epochs rise is seen to without the clock.

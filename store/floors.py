@@ -4,7 +4,7 @@ What lives here: what a committed write took away, as every decision process has
 (`design.md`, "No stale ALLOW", steps 4 and 6). Who tells is the writer, who heeds it is the guard.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -34,6 +34,17 @@ class CustomerFloor(NamedTuple):
         return CustomerFloor(
             self.customer_id, max(self.seq, other.seq), max(self.version, other.version)
         )
+
+
+def joined_floors(
+    floors: Mapping[str, CustomerFloor], added: Iterable[CustomerFloor]
+) -> dict[str, CustomerFloor]:
+    """Give floors by customer id, each of which demands what all of its customer id demand."""
+    joined = dict(floors)
+    for floor in added:
+        present = joined.get(floor.customer_id)
+        joined[floor.customer_id] = floor if present is None else present.joined(floor)
+    return joined
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from decision.instants import BEGINNING, Instant
-from store.boot_clock import NANOSECONDS_PER_SECOND, boot_nanoseconds
-from store.database import wall_clock
-from store.floors import CustomerFloor, Narrowing
+from store.clocks import NANOSECONDS_PER_SECOND, boot_nanoseconds, wall_clock
+from store.epochs import NO_EPOCH
+from store.floors import CustomerFloor, Narrowing, joined_floors
 from store.meta import Meta
 from store.record import Header
 from store.sharding import SHARD_COUNT, shard_of
@@ -26,7 +26,6 @@ CLOCK_DRIFT_PARTS: Final = 1000
 """The boot clock may be wrong by one part in so many, compared with PostgreSQL's."""
 
 _NANOSECONDS_PER_MICROSECOND: Final = 1000
-_NO_EPOCH: Final = 0
 _NEVER: Final = 0
 
 
@@ -107,7 +106,7 @@ class Guard:
 
 
 NO_LEASE: Final = Guard(
-    epoch=_NO_EPOCH,
+    epoch=NO_EPOCH,
     deadline_nanoseconds=_NEVER,
     bases=(0,) * SHARD_COUNT,
     customers={},
@@ -148,7 +147,7 @@ class GuardKeeper:
         self._guard = NO_LEASE
         self._told: list[Narrowing] = []
         self._told_before = 0
-        self._epoch_told = _NO_EPOCH
+        self._epoch_told = NO_EPOCH
 
     def current(self) -> Guard:
         """Give the guard as it is now."""
@@ -183,7 +182,7 @@ class GuardKeeper:
                 renewal.epoch,
                 renewal.deadline_nanoseconds,
                 renewal.bases,
-                _joined({}, renewal.customers),
+                joined_floors({}, renewal.customers),
                 renewal.publication,
                 max(renewal.narrowed_at, self._guard.narrowed_at),
                 renewal.clock_reading,
@@ -199,7 +198,7 @@ class GuardKeeper:
         customers = guard.customers
         publication, narrowed_at = guard.publication, guard.narrowed_at
         for narrowing in narrowings:
-            customers = _joined(customers, narrowing.customers)
+            customers = joined_floors(customers, narrowing.customers)
             publication = max(publication, narrowing.publication)
             narrowed_at = max(narrowed_at, narrowing.narrowed_at)
         bases = guard.bases
@@ -216,16 +215,6 @@ class GuardKeeper:
                 guard.deadline_nanoseconds if guard.epoch >= self._epoch_told else _NEVER
             ),
         )
-
-
-def _joined(
-    customers: Mapping[str, CustomerFloor], added: Iterable[CustomerFloor]
-) -> Mapping[str, CustomerFloor]:
-    joined = dict(customers)
-    for floor in added:
-        present = joined.get(floor.customer_id)
-        joined[floor.customer_id] = floor if present is None else present.joined(floor)
-    return joined
 
 
 def _by_shard(bases: Sequence[int], floors: Iterable[CustomerFloor]) -> Sequence[int]:

@@ -14,7 +14,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError
 
 from decision.errors import AbortedError, ErrorCode
-from store.database import reading, run_transaction, wall_clock
+from store.clocks import wall_clock
+from store.database import reading, run_transaction
 from store.schema import import_progress, installation
 
 IMPORT_LOCK_CLASS: Final = 5_164_004

@@ -38,7 +38,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, Engine, delete, select, true
 
-from store.boot_clock import NANOSECONDS_PER_SECOND, boot_nanoseconds
+from store.clocks import NANOSECONDS_PER_SECOND, boot_nanoseconds
 from store.database import reading_once, run_transaction
 from store.epochs import settle_epoch
 from store.schema import installation, lease

@@ -26,15 +26,16 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from decision.errors import OverloadedError, UnavailableError
-from store.boot_clock import NANOSECONDS_PER_SECOND, boot_nanoseconds
 from store.cache import Cache
+from store.clocks import NANOSECONDS_PER_SECOND, boot_nanoseconds
 from store.database import reading, run_transaction
 from store.epochs import raise_epoch
 from store.floors import CustomerFloor
 from store.guard import CUSTOMER_FLOORS_MAX, ClockReading, GuardKeeper, Renewal
 from store.ledger_clock import CLOCK_SQL, read_now
 from store.meta import Meta
-from store.schema import customer, installation, lease, outbox, publication, shard
+from store.publications import NEWEST_PUBLICATION
+from store.schema import customer, installation, lease, outbox, shard
 from store.sharding import SHARD_COUNT
 
 _MILLISECONDS_PER_SECOND: Final = 1000
@@ -220,11 +221,10 @@ _CLOCK: Final = text(f"{CLOCK_SQL} AS clock")
 
 
 def _read_standing(connection: Connection) -> _Standing:
-    newest = select(func.coalesce(func.max(publication.c.number), 0)).scalar_subquery()
     seqs = select(func.array_agg(aggregate_order_by(shard.c.seq, shard.c.number))).scalar_subquery()
     sent_at = boot_nanoseconds()
     row = connection.execute(
-        select(installation.c.epoch, newest.label("newest"), seqs.label("seqs"), _CLOCK)
+        select(installation.c.epoch, NEWEST_PUBLICATION.label("newest"), seqs.label("seqs"), _CLOCK)
     ).one()
     received_at = boot_nanoseconds()
     return _Standing(

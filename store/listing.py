@@ -17,7 +17,8 @@ from store.database import reading
 from store.ledger_clock import read_now
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import customer, permission, shard, state
-from store.staleness import Keys, fold_afresh, is_rolled_out, is_stale, next_window
+from store.staleness import Keys, is_rolled_out, is_stale, next_window
+from store.states import fold_afresh
 
 CHUNK_SIZE_MAX: Final = 10_000
 STALE_PER_CHUNK_MAX: Final = 200

@@ -20,7 +20,8 @@ from decision.impact import Impact
 from decision.instants import Instant
 from decision.scopes import Scope
 from store import states
-from store.database import reading, wall_clock
+from store.clocks import wall_clock
+from store.database import reading
 from store.publications import Catalogs, PublishedCatalog
 from store.publishing import check_document, read_document
 from store.schema import state

@@ -15,15 +15,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, Select, bindparam, func, select, update
+from sqlalchemy import Connection, Engine, Row, Select, func, select, update
 
 from decision.errors import UnavailableError
 from store.cache import Batch, Cache
 from store.database import reading_once, run_transaction
 from store.epochs import raise_epoch
-from store.meta import CacheLife, Meta
+from store.meta import Meta
 from store.redis_client import ShardUnavailableError
-from store.schema import customer, installation, outbox, publication, shard, state, subject
+from store.schema import customer, outbox, shard, state, subject
+from store.shard_sources import ShardSource, read_sources
 from store.sharding import SHARD_COUNT
 
 ROWS_PER_BATCH: Final = 500
@@ -48,21 +49,6 @@ class ProjectorCounts:
     incarnations_begun: int = 0
     epochs_begun: int = 0
     failures: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ShardSource:
-    """How a shard stands in PostgreSQL, all read in one snapshot.
-
-    `publication` is the newest one under which all records of the shard's customers are right. A
-    customer who was merged shows the state of another shard, so every shard has to be rolled out.
-    """
-
-    number: int
-    seq: int
-    life: CacheLife
-    publication: int
-    newest_publication: int
 
 
 class Projector:
@@ -96,7 +82,7 @@ class Projector:
         # of what PostgreSQL shows afterwards is ahead of the ledger and not of our reading.
         meta = self._cache.read_metas([number])[number]
         with reading_once(self._engine) as connection:
-            source = _read_sources(connection, [number])[0]
+            source = read_sources(connection, [number])[0]
         return self._bring_forward(source, meta)
 
     def project_pending(self, numbers: Collection[int] = range(SHARD_COUNT)) -> int:
@@ -107,7 +93,7 @@ class Projector:
         """
         metas = self._cache.read_metas(numbers)
         with reading_once(self._engine) as connection:
-            sources = _read_sources(connection, numbers)
+            sources = read_sources(connection, numbers)
         applied = 0
         begun_before = self.counts.incarnations_begun
         failure: Exception | None = None
@@ -301,33 +287,6 @@ _OUTBOX_ROWS: Final[Select[Any]] = (
 )
 
 
-_SOURCES: Final = (
-    select(
-        shard.c.number,
-        shard.c.seq,
-        shard.c.incarnation,
-        installation.c.epoch,
-        select(func.min(shard.alias().c.rolled_out_publication))
-        .scalar_subquery()
-        .label("rolled_out"),
-        select(func.coalesce(func.max(publication.c.number), 0)).scalar_subquery().label("newest"),
-    )
-    .select_from(shard.join(installation, installation.c.is_only_row))
-    .where(shard.c.number == func.any(bindparam("numbers")))
-    .order_by(shard.c.number)
-)
-
-
-def _read_sources(connection: Connection, numbers: Collection[int]) -> list[ShardSource]:
-    """Read how shards stand, in one statement and so in one snapshot."""
-    return [
-        ShardSource(
-            row.number, row.seq, CacheLife(row.epoch, row.incarnation), row.rolled_out, row.newest
-        )
-        for row in connection.execute(_SOURCES, {"numbers": list(numbers)})
-    ]
-
-
 def _draw_incarnation(
     connection: Connection, seen: ShardSource, cached: Meta | None
 ) -> Meta | None:
@@ -344,7 +303,7 @@ def _draw_incarnation(
     )
     if drawn.rowcount == 0:
         return None
-    source = _read_sources(connection, [seen.number])[0]
+    source = read_sources(connection, [seen.number])[0]
     has_customers = connection.scalar(
         select(select(subject.c.number).where(subject.c.shard == seen.number).exists())
     )

@@ -15,6 +15,7 @@ from decision.errors import ErrorCode, NotFoundError, UnavailableError
 from decision.instants import BEGINNING, Instant
 from store.code_numbers import CodeNumbers
 from store.database import reading
+from store.epochs import NO_EPOCH
 from store.schema import code_number, installation, publication
 from store.shared_reads import SharedReads
 
@@ -43,8 +44,12 @@ class PublishedCatalog:
     numbers: CodeNumbers
 
 
-NO_EPOCH: Final = 0
 NOTHING_PUBLISHED = PublishedCatalog(0, NO_EPOCH, BEGINNING, EMPTY_CATALOG, CodeNumbers({}))
+
+NEWEST_PUBLICATION: Final = select(
+    func.coalesce(func.max(publication.c.number), NOTHING_PUBLISHED.number)
+).scalar_subquery()
+"""The number of the newest publication, as a column for statements that read other things too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +160,9 @@ class Catalogs:
 
     def newest_in(self, connection: Connection) -> PublishedCatalog:
         """Give the newest publication that a transaction sees."""
-        newest = select(func.coalesce(func.max(publication.c.number), 0)).scalar_subquery()
-        row = connection.execute(select(newest.label("number"), installation.c.epoch)).one()
+        row = connection.execute(
+            select(NEWEST_PUBLICATION.label("number"), installation.c.epoch)
+        ).one()
         self.enter_epoch(row.epoch)
         return self.by_number(connection, row.number)
 

@@ -17,9 +17,9 @@ from decision.impact import Impact
 from decision.instants import Instant
 from decision.timeline import PermissionTimeline
 from store import record, states
-from store.publications import Catalogs
+from store.publications import NEWEST_PUBLICATION, Catalogs
 from store.publishing import ROLL_OUT
-from store.schema import job, job_piece, publication, shard, state
+from store.schema import job, job_piece, shard, state
 from store.sharding import SHARD_COUNT
 from store.states import StoredState
 from store.stepping import SteppingWorker
@@ -215,7 +215,7 @@ def progress_of(connection: Connection, number: int) -> RolloutProgress:
         .where(job.c.publication == number)
     ).one()
     written = connection.scalar(select(func.min(shard.c.rolled_out_publication))) or 0
-    newest = connection.scalar(select(func.max(publication.c.number))) or 0
+    newest = connection.execute(select(NEWEST_PUBLICATION)).scalar_one()
     if written >= number and counts.done == SHARD_COUNT:
         rollout_state = RolloutState.WRITTEN
     elif newest > number:

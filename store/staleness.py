@@ -4,15 +4,13 @@ What lives here: which states are stale, and how a list that goes on by a key ta
 roll-out itself is in `rollout`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, select
 
 from store.publications import PublishedCatalog
 from store.schema import shard, state
-from store.states import FoldedPerson, load_and_fold
-from store.subjects import persons_of_roots
 
 
 def is_rolled_out(connection: Connection, published: PublishedCatalog) -> bool:
@@ -26,13 +24,6 @@ def is_stale(published: PublishedCatalog) -> ColumnElement[bool]:
     return (state.c.publication < published.number) & (
         shard.c.rolled_out_publication < published.number
     )
-
-
-def fold_afresh(
-    connection: Connection, published: PublishedCatalog, roots: Collection[int]
-) -> list[FoldedPerson]:
-    """Fold people under a publication, without writing anything."""
-    return load_and_fold(connection, persons_of_roots(connection, roots).values(), published)
 
 
 class Keys(NamedTuple):

@@ -84,6 +84,13 @@ def load_and_fold(
     ]
 
 
+def fold_afresh(
+    connection: Connection, published: PublishedCatalog, roots: Collection[int]
+) -> list[FoldedPerson]:
+    """Fold the persons of some root subjects under a publication, without writing anything."""
+    return load_and_fold(connection, persons_of_roots(connection, roots).values(), published)
+
+
 _STATES: Final = select(
     state.c.subject, state.c.version, state.c.publication, state.c.record, state.c.watched_through
 ).where(state.c.subject == func.any(bindparam("roots")))
@@ -328,6 +335,7 @@ def read_records(
         select(
             customer.c.customer_id,
             state.c.subject,
+            state.c.version,
             state.c.publication,
             state.c.record,
             shard.c.rolled_out_publication,
@@ -340,31 +348,25 @@ def read_records(
     ).all()
     current: dict[str, CurrentRecord] = {}
     stale: dict[str, int] = {}
+    versions: dict[int, int] = {}
     for row in rows:
         if max(row.publication, row.rolled_out_publication) >= published.number:
             current[row.customer_id] = CurrentRecord(bytes(row.record), is_stored=True)
         else:
             stale[row.customer_id] = row.subject
+            versions[row.subject] = row.version
     if stale:
-        folded = _fold_afresh(connection, set(stale.values()), published)
+        encoded = {
+            folded.person.root: record.encode(
+                folded.timeline,
+                published.numbers,
+                version=versions[folded.person.root],
+                publication=published.number,
+                # Nothing is left out: this is read once, and no clock of ours need be trusted.
+                made_at=BEGINNING,
+            )
+            for folded in fold_afresh(connection, published, versions)
+        }
         for customer_id, root in stale.items():
-            current[customer_id] = CurrentRecord(folded[root], is_stored=False)
+            current[customer_id] = CurrentRecord(encoded[root], is_stored=False)
     return current
-
-
-def _fold_afresh(
-    connection: Connection, roots: Collection[int], published: PublishedCatalog
-) -> dict[int, bytes]:
-    persons = persons_of_roots(connection, roots)
-    versions = {root: found.version for root, found in load_states(connection, roots).items()}
-    return {
-        folded.person.root: record.encode(
-            folded.timeline,
-            published.numbers,
-            version=versions[folded.person.root],
-            publication=published.number,
-            # Nothing is left out: this is read once, and no clock of ours need be trusted.
-            made_at=BEGINNING,
-        )
-        for folded in load_and_fold(connection, persons.values(), published)
-    }

@@ -16,7 +16,8 @@ from store.database import reading
 from store.history import RecordedEvent, find_recorded
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import event, shard, state, subject, unmatched
-from store.staleness import Keys, fold_afresh, is_rolled_out, is_stale, next_window
+from store.staleness import Keys, is_rolled_out, is_stale, next_window
+from store.states import fold_afresh
 from store.subjects import find_roots, find_subjects
 
 STALE_EVENTS_PER_WINDOW: Final = 200

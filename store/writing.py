@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, select, text
 
 from decision.events import NewEvent
 from decision.instants import Instant
@@ -18,8 +18,8 @@ from store.database import CATALOG_LOCK, draw_recorded_instants
 from store.floors import CustomerFloor, Narrowing
 from store.ledger_clock import CLOCK_SQL
 from store.outbox import append_notices, narrowed_at
-from store.publications import Catalogs, PublishedCatalog
-from store.schema import installation, publication, shard
+from store.publications import NEWEST_PUBLICATION, Catalogs, PublishedCatalog
+from store.schema import installation
 from store.states import Rewrite, StateWriter, new_version
 from store.subjects import lock_shards, move_shards
 
@@ -72,7 +72,7 @@ def begin_recording(connection: Connection, catalogs: Catalogs) -> Recording:
 
 
 _RECORDING: Final = select(
-    select(func.coalesce(func.max(publication.c.number), 0)).scalar_subquery().label("newest"),
+    NEWEST_PUBLICATION.label("newest"),
     installation.c.epoch,
     installation.c.settled_epoch,
     text(f"{CLOCK_SQL} AS now"),
@@ -142,11 +142,3 @@ def finish(
             if member.customer_id
         ],
     )
-
-
-def positions_of(connection: Connection, numbers: set[int]) -> dict[int, int]:
-    """Give where shards stand, for an answer that repeats an earlier one."""
-    rows = connection.execute(
-        select(shard.c.number, shard.c.seq).where(shard.c.number == func.any(sorted(numbers)))
-    )
-    return {row.number: row.seq for row in rows}

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from maywe.v1 import catalog_pb2
+from sqlalchemy import select
 
 from service.client import Client, open_client
 from service.composition import ALL_ROLES, Application, Role, open_application
 from service.server import running_server
 from service.settings import Settings, read_settings
 from store.database import reading
-from store.sharding import SHARD_COUNT
-from store.writing import positions_of
+from store.schema import shard
 from tests.servers import ServerUrls, new_database, remove_keys
 
 EFFECTIVE_SECONDS_MAX: Final = 60.0
@@ -56,7 +56,8 @@ class RunningMaywe:
     def wait_until_projected(self) -> None:
         """Wait until the cache shows everything that is recorded by now."""
         with reading(self.application.engine) as connection:
-            positions = positions_of(connection, set(range(SHARD_COUNT)))
+            rows = connection.execute(select(shard.c.number, shard.c.seq))
+            positions = {row.number: row.seq for row in rows}
         if not self.application.projector.wait_until_applied(positions, PROJECTED_SECONDS_MAX):
             message = "the cache does not come to show what is recorded"
             raise TimeoutError(message)

@@ -4,8 +4,9 @@ Here live the servers and the databases on them; what a test gets of these is in
 """
 
 import os
+import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, cast
@@ -98,6 +99,15 @@ def remove_keys(redis_url: str, prefix: str) -> None:
         keys = list(client.scan_iter(match=f"{prefix}*", count=KEYS_PER_SCAN))
         for start in range(0, len(keys), KEYS_PER_SCAN):
             client.unlink(*keys[start : start + KEYS_PER_SCAN])
+
+
+def signal_all(process_ids: Iterable[int], number: signal.Signals) -> None:
+    """Signal processes of a server, of which some may have ended."""
+    for process_id in process_ids:
+        try:
+            os.kill(process_id, number)
+        except ProcessLookupError:
+            continue
 
 
 def _execute(server_url: str, statement: str) -> None:

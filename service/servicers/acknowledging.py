@@ -9,7 +9,7 @@ from maywe.v1 import common_pb2
 from decision.errors import UnavailableError
 from service.composition import Application
 from service.conversion.writing import acknowledgement_message
-from store.floors import CustomerFloor, Narrowing
+from store.floors import Narrowing, joined_floors
 from store.publishing import PublicationRecorded
 from store.recording import Recorded
 from store.token import Token
@@ -114,13 +114,9 @@ def _within(seconds: float, context: grpc.ServicerContext) -> float:
 
 def _joined(narrowings: Sequence[Narrowing]) -> Narrowing:
     """Give one narrowing for several of one epoch, each customer id in it once."""
-    customers: dict[str, CustomerFloor] = {}
-    for narrowing in narrowings:
-        for floor in narrowing.customers:
-            present = customers.get(floor.customer_id)
-            customers[floor.customer_id] = floor if present is None else present.joined(floor)
+    floors = joined_floors({}, (floor for one in narrowings for floor in one.customers))
     return Narrowing(
         narrowings[0].epoch,
-        list(customers.values()),
+        list(floors.values()),
         narrowed_at=max(narrowing.narrowed_at for narrowing in narrowings),
     )

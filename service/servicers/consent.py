@@ -28,8 +28,9 @@ from service.conversion.evidence import (
 from service.conversion.writing import scope_answer_message, timestamp
 from service.errors import ShuttingDownError
 from service.servicers.explaining import asked_instants
+from store.clocks import wall_clock
 from store.cursors import CursorKind, decode_cursor, encode_cursor
-from store.database import reading, wall_clock
+from store.database import reading
 from store.feed import ChangeFeed, FeedPage, FeedPosition, decode_position
 from store.history import find_recorded, list_event_ids
 from store.knowledge import (

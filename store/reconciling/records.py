@@ -8,19 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine
 
 from decision.timeline import NOBODY, PermissionTimeline
 from store import record
 from store.cache import Cache, CachedEntry
+from store.clocks import wall_clock
 from store.comparing import HARMLESS, Compared, StoredCustomer, Verdict
-from store.database import reading, wall_clock
+from store.database import reading
 from store.meta import CacheLife, decode_meta
 from store.publications import Catalogs
 from store.reconciling.differences import Difference, DifferenceKind, difference_of
 from store.reconciling.repairing import Suspect
 from store.record import Header
-from store.schema import installation, publication, shard
+from store.shard_sources import read_sources
 
 _KINDS: Final[Mapping[Verdict, DifferenceKind]] = {
     Verdict.LOST: DifferenceKind.RECORD_LOST,
@@ -147,32 +148,17 @@ def examine_meta(engine: Engine, cache: Cache, number: int) -> FoundInMeta:
     """
     text, _ = cache.read_bytes(number, ())
     meta = decode_meta(text)
-    all_shards = shard.alias()
     with reading(engine) as connection:
-        row = connection.execute(
-            select(
-                shard.c.seq,
-                shard.c.incarnation,
-                installation.c.epoch,
-                select(func.min(all_shards.c.rolled_out_publication))
-                .scalar_subquery()
-                .label("rolled_out"),
-                select(func.coalesce(func.max(publication.c.number), 0))
-                .scalar_subquery()
-                .label("newest"),
-            )
-            .select_from(shard.join(installation, installation.c.is_only_row))
-            .where(shard.c.number == number)
-        ).one()
-    life = CacheLife(row.epoch, row.incarnation)
+        [source] = read_sources(connection, [number])
+    life = source.life
     kind = None
     is_of_publications = False
     if meta is None:
         kind = DifferenceKind.META_DAMAGED if text is not None else None
-    elif meta.life > life or (meta.life == life and meta.applied_seq > row.seq):
+    elif meta.life > life or (meta.life == life and meta.applied_seq > source.seq):
         kind = DifferenceKind.META_AHEAD
     elif meta.life == life and (
-        meta.publication > row.rolled_out or meta.newest_publication > row.newest
+        meta.publication > source.publication or meta.newest_publication > source.newest_publication
     ):
         kind = DifferenceKind.META_AHEAD
         is_of_publications = True

@@ -19,6 +19,7 @@ from service.embedded.binaries import ServerBinaries
 from service.embedded.directories import make_private_directory
 from service.embedded.process import run_to_end
 from tests.faults.children import Child, descendants
+from tests.servers import signal_all
 
 ROLE: Final = "maywe"
 DATABASE: Final = "postgres"
@@ -110,11 +111,11 @@ class Postgresql:
         # The postmaster first, so that none is started meanwhile.
         self.child.pause()
         self._paused = descendants(self.child.process_id)
-        _signal_all(self._paused, signal.SIGSTOP)
+        signal_all(self._paused, signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let every process run on."""
-        _signal_all(self._paused, signal.SIGCONT)
+        signal_all(self._paused, signal.SIGCONT)
         self._paused = []
         self.child.resume()
 
@@ -166,11 +167,3 @@ def _give(path: Path, account: ServerAccount) -> None:
                 account.group_id,
                 follow_symlinks=False,
             )
-
-
-def _signal_all(process_ids: list[int], number: signal.Signals) -> None:
-    for process_id in process_ids:
-        try:
-            os.kill(process_id, number)
-        except ProcessLookupError:
-            continue

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, delete, select, text, update
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from store.boot_clock import NANOSECONDS_PER_SECOND
+from store.clocks import NANOSECONDS_PER_SECOND
 from store.floors import CustomerFloor, Narrowing
 from store.schema import installation, lease
 

@@ -20,9 +20,9 @@ from decision.instants import parse_instant
 from decision.reasons import Reason
 from decision.scopes import Scope, contact
 from decision.selectors import EVERYTHING
-from store.boot_clock import NANOSECONDS_PER_SECOND, boot_nanoseconds
 from store.cache import Cache
-from store.database import open_engine, wall_clock
+from store.clocks import NANOSECONDS_PER_SECOND, boot_nanoseconds, wall_clock
+from store.database import open_engine
 from store.guard import ClockReading, GuardKeeper, Renewal
 from store.publications import Catalogs
 from store.publishing import NewPublication, publish

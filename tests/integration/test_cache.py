@@ -6,7 +6,7 @@ import redis
 from decision.errors import UnavailableError
 from decision.timeline import NOBODY
 from store import record
-from store.cache import Batch, Cache, WarmingPage, open_client
+from store.cache import Batch, Cache, WarmingPage
 from store.code_numbers import CodeNumbers
 from store.meta import CacheLife, Meta
 from store.record import Header
@@ -320,22 +320,19 @@ def test_a_namespace_with_other_characters_is_refused(
         Cache(redis_client, namespace)
 
 
-def test_a_redis_that_is_not_there_is_unavailable(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_redis_that_is_not_there_is_unavailable(no_redis: Cache) -> None:
     """Every way of asking says so in our own words, the first with the driver's error as cause."""
-    nowhere = tmp_path_factory.mktemp("nowhere") / "redis.sock"
-    with open_client(f"unix://{nowhere}") as client:
-        cache = Cache(client, "maywe")
-        with pytest.raises(UnavailableError, match="Redis does not answer") as raised:
-            cache.read([FIRST])
-        assert isinstance(raised.value.__cause__, redis.RedisError)
-        assert cache.is_lost
-        for ask in (
-            lambda: cache.read([FIRST]),
-            lambda: cache.read([FIRST, SECOND]),
-            cache.read_metas,
-            lambda: cache.fill(SHARD, LIFE, {FIRST: a_record()}),
-            lambda: list(cache.scan_customer_ids()),
-            cache.evicting_servers,
-        ):
-            with pytest.raises(UnavailableError, match="Redis does not answer"):
-                ask()
+    with pytest.raises(UnavailableError, match="Redis does not answer") as raised:
+        no_redis.read([FIRST])
+    assert isinstance(raised.value.__cause__, redis.RedisError)
+    assert no_redis.is_lost
+    for ask in (
+        lambda: no_redis.read([FIRST]),
+        lambda: no_redis.read([FIRST, SECOND]),
+        no_redis.read_metas,
+        lambda: no_redis.fill(SHARD, LIFE, {FIRST: a_record()}),
+        lambda: list(no_redis.scan_customer_ids()),
+        no_redis.evicting_servers,
+    ):
+        with pytest.raises(UnavailableError, match="Redis does not answer"):
+            ask()

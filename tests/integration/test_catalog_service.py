@@ -9,7 +9,7 @@ import pytest
 from maywe.v1 import catalog_pb2, common_pb2, decision_pb2
 
 from service.conversion.writing import timestamp
-from store.database import wall_clock
+from store.clocks import wall_clock
 from tests.integration.service_builders import (
     catalog,
     consent,

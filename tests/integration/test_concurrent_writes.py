@@ -30,7 +30,8 @@ from decision.events import (
 from decision.instants import FOREVER
 from decision.products import Product
 from decision.selectors import EVERYTHING, Selector
-from store.database import reading, wall_clock
+from store.clocks import wall_clock
+from store.database import reading
 from store.publishing import NewPublication, PublicationRecorded, publish
 from store.recording import Outcome, Recorded
 from store.schema import event

@@ -15,7 +15,6 @@ from service.control import client as control_client
 from service.control.client import ControlClient, Process
 from service.control.messages import RAISE_FLOORS, SERVICE
 from service.control.server import ControlListenError, ControlServer
-from store.database import open_engine
 from store.floors import CustomerFloor, Narrowing
 from store.guard import GuardKeeper
 from store.publications import Catalogs
@@ -40,11 +39,9 @@ class HeldCatalogs(Catalogs):
 
 
 @pytest.fixture
-def catalogs(database_url: str) -> Iterator[HeldCatalogs]:
+def catalogs(engine: Engine) -> HeldCatalogs:
     """The catalogs of a decision process."""
-    engine = open_engine(database_url)
-    yield HeldCatalogs(engine)
-    engine.dispose()
+    return HeldCatalogs(engine)
 
 
 @pytest.fixture
@@ -142,14 +139,12 @@ def test_loading_a_catalog_holds_up_no_customer(
 
 
 def test_a_catalog_that_can_not_be_loaded_is_answered_all_the_same(
-    keeper: GuardKeeper, client: ControlClient
+    keeper: GuardKeeper, client: ControlClient, no_postgresql: Engine
 ) -> None:
     """The floor counts without it."""
-    engine = open_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
-    with ControlServer(keeper, Catalogs(engine), "p", "127.0.0.1:0") as server:
+    with ControlServer(keeper, Catalogs(no_postgresql), "p", "127.0.0.1:0") as server:
         assert is_told(client, Process("p", server.address), Narrowing(1, publication=4))
     assert keeper.current().publication == 4
-    engine.dispose()
 
 
 def test_what_comes_during_a_call_goes_with_the_next(

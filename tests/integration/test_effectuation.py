@@ -12,7 +12,6 @@ from service import effectuation
 from service.control.server import ControlServer
 from service.effectuation import Effectuator
 from store import lease_watch
-from store.database import open_engine
 from store.floors import Narrowing
 from store.guard import GuardKeeper
 from store.publications import Catalogs
@@ -85,14 +84,6 @@ class Told:
     def customers(self) -> set[str]:
         """Of whom the process knows that something was taken away."""
         return set(self._keeper.current().customers)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    """Connections to a ledger without leases."""
-    opened = open_engine(database_url)
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture
@@ -324,15 +315,13 @@ def test_few_may_wait_long_in_threads_of_others(
     writer.effectuator.close()
 
 
-def test_without_postgresql_nothing_is_effective() -> None:
+def test_without_postgresql_nothing_is_effective(no_postgresql: Engine) -> None:
     """Nor does anything fail: the write itself is committed."""
-    engine = open_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
-    effectuator = Effectuator(engine, LENGTH_SECONDS)
+    effectuator = Effectuator(no_postgresql, LENGTH_SECONDS)
     effectuator.watch()
     assert not effectuator.make_effective(Narrowing(1), NOT_LONG_SECONDS)
     assert not effectuator.outlive_leases(NOT_LONG_SECONDS)
     effectuator.close()
-    engine.dispose()
 
 
 def test_a_whole_lease_makes_everything_before_effective(

@@ -9,7 +9,7 @@ from maywe.v1 import common_pb2, decision_pb2, event_pb2, evidence_pb2, writer_p
 
 from decision.instants import Instant, format_instant, parse_instant
 from service.conversion.writing import timestamp
-from store.database import wall_clock
+from store.clocks import wall_clock
 from tests.running import RunningMaywe
 
 pytestmark = pytest.mark.integration

@@ -11,7 +11,8 @@ from decision.events import Consent, Merge, Revocation
 from decision.instants import Instant, format_instant
 from decision.reasons import Reason
 from decision.selectors import EVERYTHING
-from store.database import reading, wall_clock
+from store.clocks import wall_clock
+from store.database import reading
 from store.feed import ChangeFeed, FeedCause, FeedChange
 from store.lapses import LapseWorker
 from store.schema import state

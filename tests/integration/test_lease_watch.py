@@ -1,13 +1,10 @@
 """The watch over leases: when one is over, who removes it, and when an epoch settles."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine
 
 from store import lease_watch
-from store.boot_clock import NANOSECONDS_PER_SECOND
-from store.database import open_engine
+from store.clocks import NANOSECONDS_PER_SECOND
 from store.lease_watch import LeaseReading, LeaseWatch
 from tests.integration.lease_builders import (
     LENGTH_SECONDS,
@@ -27,14 +24,6 @@ from tests.integration.lease_builders import (
 )
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    """Connections to a ledger without leases."""
-    opened = open_engine(database_url)
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture

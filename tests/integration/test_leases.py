@@ -1,16 +1,16 @@
 """Leases on real servers: what a renewal brings, and in which order."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Engine, select, update
 
 from decision.events import Revocation
 from decision.selectors import EVERYTHING
-from store.boot_clock import NANOSECONDS_PER_SECOND, boot_nanoseconds
-from store.cache import Cache, open_client
-from store.database import open_engine, reading, wall_clock
+from store.cache import Cache
+from store.clocks import NANOSECONDS_PER_SECOND, boot_nanoseconds, wall_clock
+from store.database import reading
 from store.floors import NOW_AHEAD_MICROSECONDS_MAX
 from store.guard import GuardKeeper
 from store.leases import LeaseHolder
@@ -46,27 +46,6 @@ def keeper() -> HookedKeeper:
     return HookedKeeper()
 
 
-@pytest.fixture
-def projector(ledger: Ledger, cache: Cache) -> Projector:
-    """A projector of the ledger."""
-    return Projector(ledger.engine, cache)
-
-
-@pytest.fixture
-def no_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
-    """A Redis that is not there."""
-    with open_client(f"unix://{tmp_path_factory.mktemp('nowhere')}/redis") as client:
-        yield Cache(client, "maywe")
-
-
-@pytest.fixture
-def no_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A PostgreSQL that is not there."""
-    engine = open_engine(f"postgresql+psycopg://maywe@/maywe?host={tmp_path_factory.mktemp('no')}")
-    yield engine
-    engine.dispose()
-
-
 def holder(
     engine: Engine, cache: Cache, keeper: GuardKeeper, process_id: str = "one"
 ) -> LeaseHolder:
@@ -78,6 +57,13 @@ def renewals(engine: Engine, process_id: str = "one") -> int | None:
     """How often a process has renewed its lease, None when it has none."""
     with reading(engine) as connection:
         return connection.scalar(select(lease.c.renewals).where(lease.c.process_id == process_id))
+
+
+def show_consent(ledger: Ledger, projector: Projector) -> None:
+    """Let Anna consent, and the cache show it: the first turn only begins its life."""
+    ledger.consent(ANNA)
+    projector.project_pending()
+    projector.project_pending()
 
 
 def seq_of(engine: Engine, number: int) -> int:
@@ -117,9 +103,7 @@ def test_the_lease_is_committed_before_the_floors_are_read(
     ledger: Ledger, cache: Cache, keeper: HookedKeeper, projector: Projector
 ) -> None:
     """Whoever narrows in between may not see the lease yet: then the floors show it."""
-    ledger.consent(ANNA)
-    projector.project_pending()
-    projector.project_pending()
+    show_consent(ledger, projector)
     seen: list[int | None] = []
 
     def narrow() -> None:
@@ -136,9 +120,7 @@ def test_what_the_cache_shows_needs_no_floor(
     ledger: Ledger, cache: Cache, keeper: HookedKeeper, projector: Projector
 ) -> None:
     """Only who was narrowed since is read from PostgreSQL."""
-    ledger.consent(ANNA)
-    projector.project_pending()
-    projector.project_pending()
+    show_consent(ledger, projector)
     held = holder(ledger.engine, cache, keeper)
     recorded = ledger.revoke(ANNA)
     held.renew()
@@ -169,9 +151,7 @@ def test_a_cache_that_was_emptied_stays_behind_the_base(
     redis_namespace: str,
 ) -> None:
     """What was seen applied once is demanded from then on."""
-    ledger.consent(ANNA)
-    projector.project_pending()
-    projector.project_pending()
+    show_consent(ledger, projector)
     held = holder(ledger.engine, cache, keeper)
     held.renew()
     remove_keys(redis_url, redis_namespace)
@@ -186,9 +166,7 @@ def test_a_ledger_behind_the_cache_begins_a_new_epoch(
     ledger: Ledger, cache: Cache, keeper: HookedKeeper, projector: Projector
 ) -> None:
     """A restore that nobody told of: no lease until the floors of the new life are read."""
-    ledger.consent(ANNA)
-    projector.project_pending()
-    projector.project_pending()
+    show_consent(ledger, projector)
     held = holder(ledger.engine, cache, keeper)
     held.renew()
     with ledger.engine.begin() as connection:

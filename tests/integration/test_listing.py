@@ -12,7 +12,7 @@ from decision.instants import FOREVER, Instant, format_instant
 from decision.products import Product
 from decision.scopes import Scope, share
 from decision.selectors import Selector
-from store.database import wall_clock
+from store.clocks import wall_clock
 from store.knowledge import draw_now
 from store.listing import list_allowed
 from store.unmatched import list_unmatched

@@ -1,9 +1,8 @@
 """A PostgreSQL that stops in the middle of everything: checks fail in bounded time, and recover."""
 
-import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
@@ -25,6 +24,7 @@ from store.migrations import upgrade
 from store.reader import PermissionReader, Permissions
 from store.shared_reads import READS_IN_FLIGHT_MAX
 from tests.integration.ledger_builders import leased, opened_ledger, reason_for
+from tests.servers import signal_all
 
 pytestmark = pytest.mark.integration
 
@@ -63,15 +63,6 @@ def paused(servers: EmbeddedServers) -> Iterator[None]:
         yield
     finally:
         signal_all(process_ids, signal.SIGCONT)
-
-
-def signal_all(process_ids: Sequence[int], number: signal.Signals) -> None:
-    """Signal processes, of which some may have ended."""
-    for process_id in process_ids:
-        try:
-            os.kill(process_id, number)
-        except ProcessLookupError:
-            continue
 
 
 def read_when_recovered(reader: PermissionReader, customer_id: str) -> Permissions:

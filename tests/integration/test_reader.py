@@ -1,15 +1,12 @@
 """Reading permissions on real servers: when Redis is believed and when PostgreSQL is asked."""
 
-from collections.abc import Iterator
-
 import pytest
 import redis
 from sqlalchemy import Engine
 
 from decision.errors import UnavailableError
 from decision.reasons import Reason
-from store.cache import Cache, open_client
-from store.database import open_engine
+from store.cache import Cache
 from store.projector import Projector
 from store.publications import Catalogs
 from store.reader import PermissionReader, Permissions
@@ -34,33 +31,11 @@ ELSEWHERE = ids_of_shard(9, 1)[0]
 
 
 @pytest.fixture
-def projector(ledger: Ledger, cache: Cache) -> Projector:
-    """A projector that begins with an empty Redis."""
-    return Projector(ledger.engine, cache)
-
-
-@pytest.fixture
 def reader(ledger: Ledger, cache: Cache) -> PermissionReader:
     """A reader in a process of its own, as far as catalogs go."""
     catalogs = Catalogs(ledger.engine)
     catalogs.refresh()
     return PermissionReader(ledger.engine, cache, catalogs, leased())
-
-
-@pytest.fixture
-def no_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A PostgreSQL that is not there."""
-    directory = tmp_path_factory.mktemp("nowhere")
-    engine = open_engine(f"postgresql+psycopg://maywe@/maywe?host={directory}")
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def no_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
-    """A Redis that is not there."""
-    with open_client(f"unix://{tmp_path_factory.mktemp('nowhere')}/redis.sock") as client:
-        yield Cache(client, "maywe")
 
 
 def read_one(reader: PermissionReader, customer_id: str, token: Token | None = None) -> Permissions:

@@ -1,6 +1,5 @@
 """The allow rule on real servers: what the guard does to a check."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from sqlalchemy import Engine
 from decision.errors import UnavailableError
 from decision.reasons import Reason
 from store.cache import Cache
-from store.database import open_engine
 from store.floors import CustomerFloor, Narrowing
 from store.guard import GuardKeeper
 from store.projector import Projector
@@ -37,14 +35,6 @@ def projector(ledger: Ledger, cache: Cache) -> Projector:
     ledger.consent(ANNA)
     projector.project_pending()
     return projector
-
-
-@pytest.fixture
-def no_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A PostgreSQL that is not there."""
-    engine = open_engine(f"postgresql+psycopg://maywe@/maywe?host={tmp_path_factory.mktemp('no')}")
-    yield engine
-    engine.dispose()
 
 
 def reader_of(

@@ -12,8 +12,8 @@ import redis
 from decision.errors import UnavailableError
 from decision.events import Consent
 from decision.reasons import Reason
-from store.cache import Cache, open_client
-from store.database import wall_clock
+from store.cache import Cache
+from store.clocks import wall_clock
 from store.feed import FeedCause
 from store.reconciling import DifferenceKind, Reconciler
 from store.warming import verify
@@ -357,19 +357,20 @@ def test_two_reconcilers_repair_and_count_once(reconciling: Reconciling) -> None
     assert found == {DifferenceKind.RECORD_CONTENT: 1, DifferenceKind.STATE: 1}
 
 
-def test_without_redis_states_are_repaired_all_the_same(reconciling: Reconciling) -> None:
+def test_without_redis_states_are_repaired_all_the_same(
+    reconciling: Reconciling, no_redis: Cache
+) -> None:
     """Steps fail and count as failed, and PostgreSQL answers rightly again."""
     ledger = reconciling.ledger
-    with open_client("redis://127.0.0.1:1") as nowhere:
-        reconciler = make_reconciler(ledger, Cache(nowhere, "nowhere"), [])
-        reconciling.execute(
-            "UPDATE state SET record = :allowing WHERE subject = :anna",
-            allowing=reconciling.allowing,
-            anna=reconciling.subject(ANNA),
-        )
-        for _ in range(2):
-            with pytest.raises(UnavailableError):
-                reconciler.step()
+    reconciler = make_reconciler(ledger, no_redis, [])
+    reconciling.execute(
+        "UPDATE state SET record = :allowing WHERE subject = :anna",
+        allowing=reconciling.allowing,
+        anna=reconciling.subject(ANNA),
+    )
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            reconciler.step()
     assert reconciler.counts.differences == {DifferenceKind.STATE: 1}
     assert reconciler.counts.failures == 2
     state_record = reconciling.scalar(

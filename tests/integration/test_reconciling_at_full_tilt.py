@@ -14,7 +14,7 @@ from decision.errors import UnavailableError
 from decision.events import Body, Consent, Merge, NewEvent, Revocation, Source, Split, Void
 from decision.selectors import EVERYTHING
 from store.cache import Cache
-from store.database import wall_clock
+from store.clocks import wall_clock
 from store.lapses import LapseWorker
 from store.projector import Projector
 from store.reader import PermissionReader

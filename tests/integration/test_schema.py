@@ -51,12 +51,10 @@ def test_append_only_tables_refuse_every_change(ledger: Ledger, table: str, stat
         assert connection.scalar(text(f"SELECT count(*) FROM {table}"))  # noqa: S608 - as above
 
 
-def test_the_tables_of_the_code_are_those_of_the_migrations(database_url: str) -> None:
+def test_the_tables_of_the_code_are_those_of_the_migrations(engine: Engine) -> None:
     """A column that only one of them has would be noticed by nobody; comments are the code's."""
-    engine = open_engine(database_url)
     with engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
-    engine.dispose()
     operations = [found[0] if isinstance(found, tuple) else found[0][0] for found in differences]
     assert [name for name in operations if not name.endswith("_comment")] == [], differences
 

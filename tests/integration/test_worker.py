@@ -15,7 +15,8 @@ from sqlalchemy import text
 from decision.events import Consent, NewEvent, Source
 from decision.reasons import Reason
 from store.cache import Cache
-from store.database import reading, wall_clock
+from store.clocks import wall_clock
+from store.database import reading
 from store.reconciling import DifferenceKind, Reconciler
 from store.warming import verify, warm
 from tests.integration.ledger_builders import LONG_AGO, Ledger, cached_reason

@@ -10,11 +10,11 @@ from sqlalchemy import Connection, Engine, func, select
 
 from decision.answer import allowed_intervals
 from store import record
-from store.database import reading, wall_clock
+from store.clocks import wall_clock
+from store.database import reading
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import metadata, outbox, permission, shard, state, subject
-from store.states import load_and_fold, load_states
-from store.subjects import persons_of_roots
+from store.states import fold_afresh, load_states
 from tests.integration.chain_verifier import faults, load
 
 
@@ -51,9 +51,7 @@ def _faults_of_states(connection: Connection, published: PublishedCatalog) -> It
     roots = list(connection.scalars(select(subject.c.root).distinct()))
     stored = load_states(connection, roots)
     now = wall_clock()
-    for folded in load_and_fold(
-        connection, persons_of_roots(connection, roots).values(), published
-    ):
+    for folded in fold_afresh(connection, published, roots):
         root = folded.person.root
         found = stored.pop(root, None)
         if found is None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from google.protobuf.timestamp_pb2 import Timestamp
 from maywe.v1 import common_pb2, consent_pb2, decision_pb2, evidence_pb2
 
-from store.database import wall_clock
+from store.clocks import wall_clock
 from tests.cases.answers import differs, shown
 from tests.cases.messages import check_request, explain_request, timestamp
 from tests.cases.remote import RemoteSystem, StepRefusedError

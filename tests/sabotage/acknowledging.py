@@ -118,9 +118,9 @@ def _of_any_epoch(make_effective: Callable[..., Any]) -> Callable[..., Any]:
 
 def _by_the_own_clock(read_recording: Callable[..., Any]) -> Callable[..., Any]:
     def read(*arguments: Any) -> Any:
-        from store import database  # noqa: PLC0415 - only once it is applied
+        from store import clocks  # noqa: PLC0415 - only once it is applied
 
-        return replace(read_recording(*arguments), now=database.wall_clock())
+        return replace(read_recording(*arguments), now=clocks.wall_clock())
 
     return read
 

@@ -29,7 +29,7 @@ def _whatever_was_told(now: Callable[..., int]) -> Callable[..., int]:
 
 def _by_the_own_clock(_: object) -> Callable[..., int]:
     def now(_: object) -> int:
-        from store.database import wall_clock  # noqa: PLC0415 - only once it is applied
+        from store.clocks import wall_clock  # noqa: PLC0415 - only once it is applied
 
         return wall_clock()
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from store.database import wall_clock
+from store.clocks import wall_clock
 from tests.schedules.checking_schedules import (
     not_projected_yet,
     published_and_not_rolled_out,
@@ -173,7 +173,7 @@ def superseded_before_an_end_to_come(world: World) -> None:
     anna = world.customer(ends_at)
     process = world.process()
     world.moments.patch(
-        "store.database:wall_clock", lambda clock: lambda: clock() + 2 * DAY_SECONDS * SECONDS
+        "store.clocks:wall_clock", lambda clock: lambda: clock() + 2 * DAY_SECONDS * SECONDS
     )
     world.consent_for_a_moment(anna)
     process.check(anna)

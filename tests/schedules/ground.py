@@ -12,7 +12,7 @@ from typing import Any, Final
 import redis
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from store.boot_clock import NANOSECONDS_PER_SECOND, boot_nanoseconds
+from store.clocks import NANOSECONDS_PER_SECOND, boot_nanoseconds
 from tests.sabotage.patching import Patch
 from tests.servers import new_database, raw_client, remove_keys
 

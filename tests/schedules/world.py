@@ -29,7 +29,8 @@ from decision.events import (
 from decision.instants import FOREVER, Instant, parse_instant
 from decision.selectors import EVERYTHING
 from store.cache import Cache, open_client
-from store.database import open_engine, reading, wall_clock
+from store.clocks import wall_clock
+from store.database import open_engine, reading
 from store.epochs import raise_epoch, read_epoch, settle_epoch
 from store.projector import Projector
 from store.publications import Catalogs

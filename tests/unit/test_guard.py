@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from store.boot_clock import NANOSECONDS_PER_SECOND, boot_nanoseconds
-from store.database import wall_clock
+from store.clocks import NANOSECONDS_PER_SECOND, boot_nanoseconds, wall_clock
 from store.floors import CustomerFloor, Narrowing
 from store.guard import CUSTOMER_FLOORS_MAX, NO_LEASE, ClockReading, GuardKeeper, Renewal
 from store.meta import CacheLife, Meta

@@ -31,18 +31,13 @@ def fills_late_after_emptying(scene: Scene) -> Iterator[Occurrence]:
     So a fill that was read in one life of the cache arrives in the next.
     """
     delay_seconds = scene.chance.uniform(*FILL_DELAY_SECONDS)
-    servers = scene.system.of_role("decision")
-    for server in servers:
-        server.arm(FILL, f"{delay_seconds:.3f}")
-    for _ in range(EMPTYINGS):
-        if not scene.system.redis_nodes[0].empty():
-            break
-        wait_seconds(delay_seconds * EMPTYING_SHARE)
     occurrence = Occurrence(f"by {delay_seconds:.2f} s")
-    yield occurrence
-    for server in servers:
-        server.disarm(FILL)
-    occurrence.was_injected = any(server.has_reached(FILL) for server in servers)
+    with _delayed(FILL, delay_seconds, scene, occurrence):
+        for _ in range(EMPTYINGS):
+            if not scene.system.redis_nodes[0].empty():
+                break
+            wait_seconds(delay_seconds * EMPTYING_SHARE)
+        yield occurrence
 
 
 @contextmanager
@@ -50,14 +45,9 @@ def renewals_late(scene: Scene) -> Iterator[Occurrence]:
     """Let time pass in the middle of renewals, in which others commit."""
     delay_seconds = scene.chance.uniform(*RENEWAL_DELAY_SECONDS)
     place = scene.chance.choice(RENEWALS)
-    servers = scene.system.of_role("decision")
-    for server in servers:
-        server.arm(place, f"{delay_seconds:.3f}")
     occurrence = Occurrence(f"{place}, by {delay_seconds:.2f} s")
-    yield occurrence
-    for server in servers:
-        server.disarm(place)
-    occurrence.was_injected = any(server.has_reached(place) for server in servers)
+    with _delayed(place, delay_seconds, scene, occurrence):
+        yield occurrence
 
 
 @contextmanager
@@ -79,6 +69,20 @@ def clock_wrong(scene: Scene) -> Iterator[Occurrence]:
     process.set_clock(seconds)
     yield Occurrence(f"{process.name} by {seconds:g} s")
     process.set_clock(0.0)
+
+
+@contextmanager
+def _delayed(
+    place: str, delay_seconds: float, scene: Scene, occurrence: Occurrence
+) -> Iterator[None]:
+    """Delay every decision server at a failpoint, and note whether any has reached it."""
+    servers = scene.system.of_role("decision")
+    for server in servers:
+        server.arm(place, f"{delay_seconds:.3f}")
+    yield
+    for server in servers:
+        server.disarm(place)
+    occurrence.was_injected = any(server.has_reached(place) for server in servers)
 
 
 KINDS: Final = (
