@@ -6,8 +6,9 @@ the code, and never reused; so a packed scope number keeps its meaning for good.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import product
-from typing import Final
+from typing import Final, NamedTuple
 
 from decision.catalog import Catalog
 from decision.catalog_history import CodeList
@@ -45,6 +46,17 @@ def codes_to_number(catalog: Catalog) -> Iterable[tuple[CodeList, str]]:
     return ((code_list, code) for code_list in NUMBERED_LISTS for code in lists[code_list])
 
 
+SELECTIONS_KEPT_MAX: Final = 1024
+"""Selections that are kept ready, each for what some question asks about."""
+
+
+class Selection(NamedTuple):
+    """What of a record answers for some scopes: their cells by scope number, their restrictions."""
+
+    scopes: Mapping[int, Scope]
+    patterns: frozenset[int]
+
+
 class CodeNumbers:
     """The numbers assigned so far. Immutable; 0 stands for a part that is not named."""
 
@@ -57,6 +69,11 @@ class CodeNumbers:
         self._scope_numbers: dict[Scope, int] = {}
         self._scopes: dict[int, Scope] = {}
         self._selectors: dict[int, Selector] = {}
+        self.selection = lru_cache(SELECTIONS_KEPT_MAX)(self._select)
+        """Gives, for a tuple of scopes, what of a record answers for them.
+
+        Worked out once, as many ask the same. Raises KeyError for a code without a number.
+        """
 
     def with_codes_of(self, catalog: Catalog) -> "CodeNumbers":
         """Give these numbers with new ones for the codes that have none yet.
@@ -125,6 +142,12 @@ class CodeNumbers:
             )
             self._selectors[pattern] = selector
         return selector
+
+    def _select(self, scopes: tuple[Scope, ...]) -> Selection:
+        by_number = {self.scope_number(scope): scope for scope in scopes}
+        return Selection(
+            by_number, frozenset[int]().union(*(patterns_matching(number) for number in by_number))
+        )
 
     def _pack(self, kind: ScopeKind | None, parts: Scope | Selector) -> int:
         return (

@@ -19,8 +19,7 @@ about the past. A record in PostgreSQL has epoch and incarnation 0; the cache st
 import json
 import struct
 from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from decision.instants import Instant
@@ -34,7 +33,7 @@ from decision.timeline import (
     RestrictedInterval,
     Segment,
 )
-from store.code_numbers import CodeNumbers, patterns_matching
+from store.code_numbers import CodeNumbers, Selection
 
 FLAG_KNOWN: Final = 1
 TRIM_MARGIN_MICROSECONDS: Final = 24 * 3600 * 1_000_000
@@ -76,8 +75,7 @@ WIDE: Final = Layout(
 _LAYOUTS: Final = {layout.format: layout for layout in (NARROW, WIDE)}
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What a record says about itself."""
 
     is_known: bool
@@ -87,8 +85,7 @@ class Header:
     publication: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record's header and as much of its timeline as was asked for."""
 
     header: Header
@@ -183,12 +180,12 @@ def decode_header(record: bytes) -> Header:
     if len(record) < _HEADER.size or record[0] not in _LAYOUTS:
         message = "not a cached record of a known format"
         raise ValueError(message)
-    fields = _HEADER.unpack_from(record)
-    return Header(bool(fields[1] & FLAG_KNOWN), *fields[3:7])
+    _, flags, _, epoch, incarnation, version, publication = _HEADER.unpack_from(record)
+    return Header(bool(flags & FLAG_KNOWN), epoch, incarnation, version, publication)
 
 
-def decode(record: bytes, numbers: CodeNumbers, scopes: Iterable[Scope] | None = None) -> Record:
-    """Read a record: all of it, or what is needed to answer for `scopes`.
+def decode(record: bytes, numbers: CodeNumbers, selection: Selection | None = None) -> Record:
+    """Read a record: all of it, or what `numbers` has selected for some scopes.
 
     Raises ValueError when the bytes are damaged and KeyError when they name a code that `numbers`
     does not know, that is when a newer catalog is needed.
@@ -208,23 +205,24 @@ def decode(record: bytes, numbers: CodeNumbers, scopes: Iterable[Scope] | None =
     if len(record) < bases_at:
         raise ValueError(_CUT_OFF)
     instants = struct.unpack_from(f"<{instant_count}q", record, instants_at)
-    wanted = None if scopes is None else {numbers.scope_number(scope) for scope in scopes}
-    patterns = (
-        None
-        if wanted is None
-        else frozenset[int]().union(*(patterns_matching(number) for number in wanted))
-    )
     bases = _BasisReader(record, layout, offsets_at, bases_at, basis_count)
     segments: dict[Scope, list[Segment]] = {}
     for number, start, end, basis, reason in layout.cell.iter_unpack(record[cells_at:patterns_at]):
-        if wanted is None or number in wanted:
-            segments.setdefault(numbers.scope(number), []).append(
-                Segment(instants[start], instants[end], _REASONS[reason], bases.number(basis))
-            )
+        if selection is None:
+            scope = numbers.scope(number)
+        elif number in selection.scopes:
+            scope = selection.scopes[number]
+        else:
+            continue
+        segment = Segment(instants[start], instants[end], _REASONS[reason], bases.number(basis))
+        if scope in segments:
+            segments[scope].append(segment)
+        else:
+            segments[scope] = [segment]
     restrictions = [
         RestrictedInterval(numbers.selector(pattern), instants[start], instants[end])
         for pattern, start, end in layout.pattern.iter_unpack(record[patterns_at:offsets_at])
-        if patterns is None or pattern in patterns
+        if selection is None or pattern in selection.patterns
     ]
     return Record(header, PermissionTimeline(header.is_known, segments, restrictions, bases.read))
 
@@ -274,7 +272,8 @@ def _encode_basis(basis: Basis) -> bytes:
 
 def _decode_basis(encoded: bytes) -> Basis:
     try:
-        event_id, consent_type, version, product, *rest = json.loads(encoded)
+        # As text, because bytes would be searched for their encoding.
+        event_id, consent_type, version, product, *rest = json.loads(encoded.decode())
         return Basis(
             event_id, consent_type, version, None if product is None else Product(*product), *rest
         )
