@@ -5,13 +5,12 @@ catalog its codes belong to, and what becomes of an answer that can not be known
 of messages.
 """
 
-import uuid
+import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from itertools import count
 from typing import Final, NamedTuple
 
 from decision.answer import Answer, ShareAnswer, answer_scope
-from decision.catalog import Catalog
 from decision.errors import (
     FieldFault,
     InvalidArgumentError,
@@ -21,10 +20,9 @@ from decision.errors import (
 )
 from decision.event_rules import check_identifier, check_instant
 from decision.instants import Instant
-from decision.questions import ContactQuestion, ShareQuestion, check_question
 from decision.reasons import Reason
-from decision.scopes import Scope, contact
-from store.publications import Catalogs
+from service.asked import Asked, CheckQuestion, Questions, ask
+from store.publications import Catalogs, PublishedCatalog
 from store.reader import PermissionReader, Permissions
 from store.token import Token
 
@@ -32,18 +30,16 @@ PAST_TOLERANCE_MICROSECONDS: Final = 5_000_000
 """An instant asked about may lie so far in the past and still mean now (`design.md`, step 5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """A question about one customer. `at` None means now."""
 
     customer_id: str
-    question: ContactQuestion | ShareQuestion
+    question: CheckQuestion
     at: Instant | None = None
     token: Token | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The answer to a check: one answer for each scope asked about, in the order asked.
 
     One that `is_outside_promise` was given without a lease, as the operator chose.
@@ -58,8 +54,7 @@ class Decision:
     is_outside_promise: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Undetermined:
+class Undetermined(NamedTuple):
     """What is answered when the decision can not be known; never an ALLOW, never a DENY."""
 
     decided_at: Instant
@@ -82,6 +77,7 @@ class Checker:
         """Answer from what `reader` gives, which also tells now."""
         self._reader = reader
         self._catalogs = catalogs
+        self._questions = Questions(catalogs.newest())
 
     def decide(self, check: Check) -> Decision:
         """Answer one check.
@@ -89,9 +85,9 @@ class Checker:
         Raises InvalidArgumentError, and UnavailableError or OverloadedError when the answer can not
         be known.
         """
-        self._refuse_faulty(check)
-        (permissions,) = self._read([check], check.token, check.at)
-        return self._decide(check, permissions)
+        asked = self._asked_by(check)
+        (permissions,) = self._read((check.customer_id,), (asked,), check.token, check.at)
+        return _decide(check, asked, permissions)
 
     def decide_each(
         self, checks: Iterable[Check | MayweError]
@@ -101,36 +97,31 @@ class Checker:
         A check that could not even be read is given as its error, and given back.
         """
         results: list[Decision | Undetermined | MayweError | None] = []
-        readable: dict[tuple[Token | None, Instant | None], list[tuple[int, Check]]] = {}
+        readable: dict[tuple[Token | None, Instant | None], list[_Entry]] = {}
         for index, check in enumerate(checks):
-            error = check if isinstance(check, MayweError) else self._fault_of(check)
+            error: MayweError | None = None
+            if isinstance(check, MayweError):
+                error = check
+            else:
+                try:
+                    entry = _Entry(index, check, self._asked_by(check))
+                    readable.setdefault((check.token, check.at), []).append(entry)
+                except MayweError as fault:
+                    error = fault
             results.append(error)
-            if isinstance(check, Check) and error is None:
-                readable.setdefault((check.token, check.at), []).append((index, check))
         for (token, at), entries in readable.items():
             for index, decided in self._decide_together(token, at, entries):
                 results[index] = decided
         return [result for result in results if result is not None]
 
-    def refuse_faulty_question(
-        self, question: ContactQuestion | ShareQuestion, at: Instant | None
-    ) -> None:
+    def refuse_faulty_question(self, question: CheckQuestion, at: Instant | None) -> None:
         """Check a question that is asked about many customers. Raises InvalidArgumentError."""
-        try:
-            check_question(question, self._catalogs.newest().catalog)
-        except InvalidArgumentError:
-            # A code may have been published a moment ago; the ledger knows.
-            check_question(question, self._catalogs.refresh().catalog)
-        if at is not None:
-            check_instant("at", at)
-            if at < self._reader.now() - PAST_TOLERANCE_MICROSECONDS:
-                problem = "lies in the past, where Explain answers; leave it out to mean now"
-                raise InvalidArgumentError(FieldFault("at", problem))
+        self._ask(question, at)
 
     def decide_audience(
         self,
         customer_ids: Sequence[str],
-        question: ContactQuestion | ShareQuestion,
+        question: CheckQuestion,
         at: Instant | None,
         token: Token | None,
     ) -> AudienceDecision:
@@ -144,80 +135,92 @@ class Checker:
             found = self._reader.read(customer_ids, question.scopes, token, at)
         except (UnavailableError, OverloadedError):
             return AudienceDecision([Reason.UNAVAILABLE] * len(customer_ids), self._instant(at), 0)
+        asked = self._ask(question, None)
+        reasons = []
+        for permissions in found:
+            if asked.published is not permissions.published:
+                asked = ask(question, permissions.published)
+            answers = _answers(permissions, asked, _instant_of(permissions, at))
+            reasons.append(ShareAnswer(answers).reason)
         return AudienceDecision(
-            [
-                ShareAnswer(
-                    _answers(permissions, question.scopes, _instant_of(permissions, at))
-                ).reason
-                for permissions in found
-            ],
+            reasons,
             max((_instant_of(permissions, at) for permissions in found), default=self._instant(at)),
             max((permissions.publication for permissions in found), default=0),
             any(permissions.is_outside_promise for permissions in found),
         )
 
-    def _fault_of(self, check: Check) -> MayweError | None:
-        try:
-            self._refuse_faulty(check)
-        except MayweError as error:
-            return error
-        return None
-
-    def _refuse_faulty(self, check: Check) -> None:
+    def _asked_by(self, check: Check) -> Asked:
+        """Give what a check asks about. Raises InvalidArgumentError with all that is wrong."""
         faults: list[FieldFault] = []
         try:
             check_identifier("customer_id", check.customer_id)
         except InvalidArgumentError as error:
             faults += error.faults
         try:
-            self.refuse_faulty_question(check.question, check.at)
+            asked = self._ask(check.question, check.at)
         except InvalidArgumentError as error:
             faults += error.faults
         if faults:
             raise InvalidArgumentError(*faults)
+        return asked
+
+    def _ask(self, question: CheckQuestion, at: Instant | None) -> Asked:
+        try:
+            asked = self._questions_under(self._catalogs.newest()).asked(question)
+        except InvalidArgumentError:
+            # A code may have been published a moment ago; the ledger knows.
+            asked = self._questions_under(self._catalogs.refresh()).asked(question)
+        if at is not None:
+            check_instant("at", at)
+            if at < self._reader.now() - PAST_TOLERANCE_MICROSECONDS:
+                problem = "lies in the past, where Explain answers; leave it out to mean now"
+                raise InvalidArgumentError(FieldFault("at", problem))
+        return asked
+
+    def _questions_under(self, published: PublishedCatalog) -> Questions:
+        questions = self._questions
+        if questions.published is not published:
+            questions = self._questions = Questions(published)
+        return questions
 
     def _read(
-        self, checks: Sequence[Check], token: Token | None, at: Instant | None
+        self,
+        customer_ids: Sequence[str],
+        asked: Sequence[Asked],
+        token: Token | None,
+        at: Instant | None,
     ) -> Sequence[Permissions]:
         """Read what is needed to answer, which for a contact is every channel for its purpose."""
-        customer_ids = [check.customer_id for check in checks]
-        assumed = self._catalogs.newest()
-        scopes = {
-            scope for check in checks for scope in _scopes_to_read(check.question, assumed.catalog)
-        }
+        scopes = (
+            asked[0].scopes_to_read
+            if len(asked) == 1
+            else tuple(dict.fromkeys(scope for one in asked for scope in one.scopes_to_read))
+        )
         found = self._reader.read(customer_ids, scopes, token, at)
-        if all(permissions.publication == assumed.number for permissions in found):
+        if all(
+            permissions.publication == one.published.number
+            for permissions, one in zip(found, asked, strict=True)
+        ):
             return found
         # The read itself brought a newer catalog, which may know channels that were not asked for.
         # That happens once a publication; then everything is read, whatever is published next.
         return self._reader.read(customer_ids, None, token, at)
 
     def _decide_together(
-        self, token: Token | None, at: Instant | None, entries: Sequence[tuple[int, Check]]
+        self, token: Token | None, at: Instant | None, entries: Sequence["_Entry"]
     ) -> Iterable[tuple[int, Decision | Undetermined]]:
+        customer_ids = [entry.check.customer_id for entry in entries]
         try:
-            found = self._read([check for _, check in entries], token, at)
+            found = self._read(customer_ids, [entry.asked for entry in entries], token, at)
         except (UnavailableError, OverloadedError):
             return [
-                (index, Undetermined(self._instant(check.at), _new_decision_id()))
-                for index, check in entries
+                (entry.place, Undetermined(self._instant(at), _new_decision_id()))
+                for entry in entries
             ]
         return [
-            (index, self._decide(check, permissions))
-            for (index, check), permissions in zip(entries, found, strict=True)
+            (entry.place, _decide(entry.check, entry.asked, permissions))
+            for entry, permissions in zip(entries, found, strict=True)
         ]
-
-    def _decide(self, check: Check, permissions: Permissions) -> Decision:
-        at = _instant_of(permissions, check.at)
-        return Decision(
-            _answers(permissions, check.question.scopes, at),
-            _allowed_channels(permissions, check.question, at),
-            permissions.state_version,
-            permissions.publication,
-            at,
-            _new_decision_id(),
-            permissions.is_outside_promise,
-        )
 
     def _instant(self, at: Instant | None) -> Instant:
         """Give the instant that was asked about where nothing could be read for it."""
@@ -225,40 +228,56 @@ class Checker:
         return now if at is None else max(now, at)
 
 
+class _Entry(NamedTuple):
+    """A check of a batch, where it stands there, and what it asks about."""
+
+    place: int
+    check: Check
+    asked: Asked
+
+
 def _instant_of(permissions: Permissions, at: Instant | None) -> Instant:
     """Give the instant to decide for: the one asked about, or what was now for those who read."""
     return permissions.now if at is None else max(permissions.now, at)
 
 
-def _scopes_to_read(question: ContactQuestion | ShareQuestion, catalog: Catalog) -> Iterable[Scope]:
-    if isinstance(question, ShareQuestion):
-        return question.scopes
-    return [contact(question.purpose, channel) for channel in catalog.channels]
+_ID_PREFIX: Final = secrets.token_hex(12)
+"""Drawn by each process: so decision ids are unique without drawing one for each."""
+
+_ID_COUNTER: Final = count()
 
 
 def _new_decision_id() -> str:
-    return uuid.uuid4().hex
+    return f"{_ID_PREFIX}{next(_ID_COUNTER):x}"
 
 
-def _answers(permissions: Permissions, scopes: Iterable[Scope], at: Instant) -> list[Answer]:
-    catalog = permissions.published.catalog
+def _decide(check: Check, asked: Asked, permissions: Permissions) -> Decision:
+    if asked.published is not permissions.published:
+        asked = ask(check.question, permissions.published)
+    at = _instant_of(permissions, check.at)
+    answers = _answers(permissions, asked, at)
+    return Decision(
+        answers,
+        _allowed_channels(permissions, asked, at),
+        permissions.state_version,
+        permissions.publication,
+        at,
+        _new_decision_id(),
+        permissions.is_outside_promise,
+    )
+
+
+def _answers(permissions: Permissions, asked: Asked, at: Instant) -> list[Answer]:
     return [
-        answer_scope(permissions.timeline, catalog.suspension_of(scope), scope, at)
-        for scope in scopes
+        answer_scope(permissions.timeline, suspension, scope, at)
+        for scope, suspension in asked.scopes
     ]
 
 
-def _allowed_channels(
-    permissions: Permissions, question: ContactQuestion | ShareQuestion, at: Instant
-) -> list[str]:
-    """Give the channels allowed for the purpose, in the catalog's order; retired ones if asked."""
-    if isinstance(question, ShareQuestion):
-        return []
+def _allowed_channels(permissions: Permissions, asked: Asked, at: Instant) -> list[str]:
+    """Give the channels allowed for the purpose; no channel is ever suspended."""
     return [
-        channel.code
-        for channel in permissions.published.catalog.channels.values()
-        if (not channel.retired or channel.code == question.channel)
-        and answer_scope(
-            permissions.timeline, None, contact(question.purpose, channel.code), at
-        ).is_allowed
+        code
+        for code, scope in asked.channels
+        if answer_scope(permissions.timeline, None, scope, at).is_allowed
     ]

@@ -109,6 +109,7 @@ class Cache:
         self._meta_keys = [f"{key}:meta" for key in keys]
         self._warming_keys = [f"{key}:warming" for key in keys]
         self._customer_prefixes = [f"{key}:c:" for key in keys]
+        self._last_metas: list[tuple[bytes | None, Meta | None]] = [(None, None)] * SHARD_COUNT
         self._customer_pattern = f"{namespace}:{{s*}}:c:*"
         self._project = _script("project")
         self._begin_incarnation = _script("begin_incarnation")
@@ -154,7 +155,15 @@ class Cache:
         number = shard_of(customer_id)
         key = self._customer_prefixes[number] + customer_id
         meta_text, record = self._client.ask(number, ("MGET", self._meta_keys[number], key))
-        return _entry(decode_meta(meta_text), record)
+        return _entry(self._meta(number, meta_text), record)
+
+    def _meta(self, number: int, text: bytes | None) -> Meta | None:
+        """Read a shard's meta, which mostly is the one that was read last."""
+        last_text, meta = self._last_metas[number]
+        if text != last_text:
+            meta = decode_meta(text)
+            self._last_metas[number] = (text, meta)
+        return meta
 
     def read_bytes(
         self, number: int, customer_ids: Sequence[str]

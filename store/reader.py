@@ -5,7 +5,7 @@ timeline means for a question is decided in `decision.answer`.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Engine
@@ -16,6 +16,7 @@ from decision.scopes import Scope
 from decision.timeline import NOBODY, PermissionTimeline
 from store.cache import NOTHING_CACHED, Cache, CachedEntry
 from store.catalog_steps import CatalogSteps
+from store.code_numbers import Selection
 from store.database import reading
 from store.guard import Guard, GuardKeeper
 from store.ledger_clock import read_now
@@ -79,7 +80,7 @@ DEFAULT_LIMITS: Final = ReadLimits()
 class _Asked(NamedTuple):
     """What a check wants to know."""
 
-    scopes: Collection[Scope] | None
+    scopes: tuple[Scope, ...] | None
     token: Token | None
     now: Instant
     at: Instant
@@ -132,21 +133,22 @@ class PermissionReader:
         entries = self._read_cache(customer_ids)
         published = self._catalog_for(entries, token, guard)
         now = guard.now()
-        asked = _Asked(scopes, token, now, now if at is None else max(at, now))
+        wanted = None if scopes is None else tuple(scopes)
+        asked = _Asked(wanted, token, now, now if at is None else max(at, now))
         judged = [
             self._from_cache(entry, customer_id, published, asked, guard)
             for customer_id, entry in zip(customer_ids, entries, strict=True)
         ]
         leased = guard.is_lease_valid()
+        if leased and None not in judged:
+            return [found for found in judged if found is not None]
         missed = {
             customer_id: entry.meta
             for customer_id, entry, found in zip(customer_ids, entries, judged, strict=True)
             if found is None or not leased
         }
-        if not missed:
-            return [found for found in judged if found is not None]
         try:
-            read_instead = self._read_postgresql(missed, scopes)
+            read_instead = self._read_postgresql(missed, wanted)
         except (UnavailableError, OverloadedError):
             if None in judged or not guard.is_lease_valid(self._lost_lease_grace_seconds):
                 raise
@@ -174,11 +176,12 @@ class PermissionReader:
         return entries
 
     def _catalog_for(
-        self, entries: Iterable[CachedEntry], token: Token | None, guard: Guard
+        self, entries: Sequence[CachedEntry], token: Token | None, guard: Guard
     ) -> PublishedCatalog:
         """Give the newest catalog, at least the newest that anybody told of."""
-        told = max((_newest_told_by(entry) for entry in entries), default=0)
-        told = max(told, guard.publication, token.publication if token is not None else 0)
+        told = max(guard.publication, token.publication if token is not None else 0)
+        for entry in entries:
+            told = max(told, _newest_told_by(entry))
         return self._catalogs.refresh(told, guard.epoch)
 
     def _from_cache(
@@ -201,7 +204,7 @@ class PermissionReader:
             is_nobodys = meta.is_complete and not has_key
             return _nobodys(published, asked.now, is_from_cache=True) if is_nobodys else None
         try:
-            decoded = decode(record, published.numbers, asked.scopes)
+            decoded = decode(record, published.numbers, _selection(published, asked.scopes))
         except (ValueError, LookupError):
             _logger.exception("a cached record of shard %d is damaged", shard_of(customer_id))
             return None
@@ -217,7 +220,7 @@ class PermissionReader:
         return _permissions(decoded, published, asked.now, is_from_cache=True)
 
     def _read_postgresql(
-        self, missed: Mapping[str, Meta | None], scopes: Collection[Scope] | None
+        self, missed: Mapping[str, Meta | None], scopes: tuple[Scope, ...] | None
     ) -> dict[str, Permissions]:
         loaded = self._reads.read(list(missed))
         self._fill(missed, loaded)
@@ -273,12 +276,16 @@ def _newest_told_by(entry: CachedEntry) -> int:
 
 
 def _from_postgresql(
-    found: CurrentRecord | None, loaded: _Loaded, scopes: Collection[Scope] | None
+    found: CurrentRecord | None, loaded: _Loaded, scopes: tuple[Scope, ...] | None
 ) -> Permissions:
     if found is None:
         return _nobodys(loaded.published, loaded.now, is_from_cache=False)
-    decoded = decode(found.record, loaded.published.numbers, scopes)
+    decoded = decode(found.record, loaded.published.numbers, _selection(loaded.published, scopes))
     return _permissions(decoded, loaded.published, loaded.now, is_from_cache=False)
+
+
+def _selection(published: PublishedCatalog, scopes: tuple[Scope, ...] | None) -> Selection | None:
+    return None if scopes is None else published.numbers.selection(scopes)
 
 
 def _nobodys(published: PublishedCatalog, now: Instant, *, is_from_cache: bool) -> Permissions:
