@@ -23,7 +23,8 @@ from redis.exceptions import (
 )
 
 from decision.errors import UnavailableError
-from store.redis_node import Command, Exchange, RedisNode
+from store.redis_connection import Command
+from store.redis_node import Exchange, RedisNode
 from store.redis_servers import NO_ANSWER, RedisServers
 
 CHECK_REPLY_SECONDS_MAX: Final = 0.25
