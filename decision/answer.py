@@ -6,13 +6,15 @@ and the catalog's suspension. Checks, batches, audiences, cards and explanations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from decision.catalog import Interval
 from decision.instants import FOREVER, Instant
 from decision.reasons import Reason, Verdict, verdict_of
 from decision.scopes import Scope
 from decision.timeline import Basis, PermissionTimeline, Segment
+
+_LATER_THAN_ANY_END: Final = FOREVER + 1
 
 
 class Answer(NamedTuple):
@@ -51,7 +53,7 @@ def answer_scope(
             return Answer(Reason.PARTNER_SUSPENDED)
         next_suspension = suspension.start
     segments = timeline.segments.get(scope, ())
-    index = bisect_right(segments, at, key=lambda segment: segment.start) - 1
+    index = bisect_right(segments, (at, _LATER_THAN_ANY_END)) - 1
     if index < 0 or segments[index].end <= at:
         return Answer(Reason.NO_CONSENT)
     segment = segments[index]

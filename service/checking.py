@@ -258,7 +258,7 @@ def _decide(check: Check, asked: Asked, permissions: Permissions) -> Decision:
     answers = _answers(permissions, asked, at)
     return Decision(
         answers,
-        _allowed_channels(permissions, asked, at),
+        _allowed_channels(permissions, asked, answers, at),
         permissions.state_version,
         permissions.publication,
         at,
@@ -274,10 +274,17 @@ def _answers(permissions: Permissions, asked: Asked, at: Instant) -> list[Answer
     ]
 
 
-def _allowed_channels(permissions: Permissions, asked: Asked, at: Instant) -> list[str]:
+def _allowed_channels(
+    permissions: Permissions, asked: Asked, answers: Sequence[Answer], at: Instant
+) -> list[str]:
     """Give the channels allowed for the purpose; no channel is ever suspended."""
+    scope_asked, _ = asked.scopes[0]
     return [
         code
         for code, scope in asked.channels
-        if answer_scope(permissions.timeline, None, scope, at).is_allowed
+        if (
+            answers[0]
+            if scope == scope_asked
+            else answer_scope(permissions.timeline, None, scope, at)
+        ).is_allowed
     ]

@@ -12,11 +12,11 @@ from decision.reasons import Reason, verdict_of
 from service.checking import AudienceDecision, Check, Decision, Undetermined
 from service.conversion.reading import optional_instant
 from service.conversion.writing import (
-    basis_message,
+    basis_fields,
     dataset_answer_message,
-    optional_timestamp,
+    optional_timestamp_fields,
     reason_value,
-    timestamp,
+    timestamp_fields,
     verdict_value,
 )
 from store.token import Token, decode_token
@@ -78,12 +78,12 @@ def contact_response(decision: Decision) -> decision_pb2.MayContactResponse:
     return decision_pb2.MayContactResponse(
         verdict=verdict_value(answer.verdict),
         reason=reason_value(answer.reason),
-        not_after=optional_timestamp(answer.not_after),
-        basis=basis_message(answer.basis),
+        not_after=optional_timestamp_fields(answer.not_after),
+        basis=basis_fields(answer.basis),
         allowed_channels=decision.allowed_channels,
         state_version=decision.state_version,
         catalog_publication=decision.publication,
-        decided_at=timestamp(decision.decided_at),
+        decided_at=timestamp_fields(decision.decided_at),
         decision_id=decision.decision_id,
         outside_promise=decision.is_outside_promise,
     )
@@ -96,12 +96,12 @@ def share_response(decision: Decision, datasets: Sequence[str]) -> decision_pb2.
     return decision_pb2.MayShareResponse(
         verdict=verdict_value(share.verdict),
         reason=reason_value(share.reason),
-        not_after=optional_timestamp(share.not_after if share.is_allowed else None),
+        not_after=optional_timestamp_fields(share.not_after if share.is_allowed else None),
         datasets=[dataset_answer_message(dataset, answer) for dataset, answer in answers],
         allowed_datasets=[dataset for dataset, answer in answers if answer.is_allowed],
         state_version=decision.state_version,
         catalog_publication=decision.publication,
-        decided_at=timestamp(decision.decided_at),
+        decided_at=timestamp_fields(decision.decided_at),
         decision_id=decision.decision_id,
         outside_promise=decision.is_outside_promise,
     )
@@ -129,7 +129,7 @@ def _undetermined(result: Undetermined) -> dict[str, Any]:
     return {
         "verdict": common_pb2.VERDICT_UNDETERMINED,
         "reason": common_pb2.REASON_UNAVAILABLE,
-        "decided_at": timestamp(result.decided_at),
+        "decided_at": timestamp_fields(result.decided_at),
         "decision_id": result.decision_id,
     }
 
@@ -139,7 +139,7 @@ def verdicts_message(decision: AudienceDecision) -> decision_pb2.AudienceVerdict
     return decision_pb2.AudienceVerdicts(
         verdicts=[verdict_value(verdict_of(reason)) for reason in decision.reasons],
         reasons=[reason_value(reason) for reason in decision.reasons],
-        decided_at=timestamp(decision.decided_at),
+        decided_at=timestamp_fields(decision.decided_at),
         catalog_publication=decision.publication,
         outside_promise=decision.is_outside_promise,
     )

@@ -22,7 +22,7 @@ from decision.questions import ContactQuestion, ProcessQuestion, Question, Share
 from decision.reasons import Reason, Verdict
 from decision.scopes import Scope
 from service.conversion.writing import (
-    basis_message,
+    basis_fields,
     dataset_answer_message,
     event_message,
     optional_timestamp,
@@ -70,9 +70,9 @@ def answer_message(question: Question, answers: Sequence[Answer]) -> evidence_pb
     if together.verdict is Verdict.ALLOW and together.not_after != FOREVER:
         message.not_after.CopyFrom(timestamp(together.not_after))
     if not isinstance(question, ShareQuestion):
-        basis = basis_message(answers[0].basis)
+        basis = basis_fields(answers[0].basis)
         if basis is not None:
-            message.basis.CopyFrom(basis)
+            message.basis.CopyFrom(common_pb2.Basis(**basis))
         return message
     for dataset, answer in zip(question.datasets, answers, strict=True):
         message.datasets.append(dataset_answer_message(dataset, answer))

@@ -5,7 +5,7 @@ empty text too.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from maywe.v1 import common_pb2, event_pb2
@@ -38,13 +38,41 @@ from service.conversion.reading import MICROSECONDS_PER_SECOND, NANOSECONDS_PER_
 
 def timestamp(instant: Instant) -> Timestamp:
     """Write an instant, which is none of the open ends."""
-    seconds, microseconds = divmod(instant, MICROSECONDS_PER_SECOND)
-    return Timestamp(seconds=seconds, nanos=microseconds * NANOSECONDS_PER_MICROSECOND)
+    return Timestamp(**timestamp_fields(instant))
 
 
 def optional_timestamp(instant: Instant | None) -> Timestamp | None:
     """Write an instant; None and FOREVER are absent."""
     return None if instant is None or instant == FOREVER else timestamp(instant)
+
+
+# Messages within the answers to checks are given as their fields: the message around them makes
+# them where they belong, in half the time that it takes to make them apart and copy them there.
+
+
+def timestamp_fields(instant: Instant) -> dict[str, int]:
+    """Write an instant, which is none of the open ends, as the fields of a Timestamp."""
+    seconds, microseconds = divmod(instant, MICROSECONDS_PER_SECOND)
+    return {"seconds": seconds, "nanos": microseconds * NANOSECONDS_PER_MICROSECOND}
+
+
+def optional_timestamp_fields(instant: Instant | None) -> dict[str, int] | None:
+    """Write an instant as the fields of a Timestamp; None and FOREVER are absent."""
+    return None if instant is None or instant == FOREVER else timestamp_fields(instant)
+
+
+def basis_fields(basis: Basis | None) -> dict[str, Any] | None:
+    """Write what an ALLOW rests on as the fields of a Basis; None is absent."""
+    if basis is None:
+        return None
+    return {
+        "event_id": basis.event_id,
+        "consent_type": basis.consent_type,
+        "wording_version": basis.wording_version,
+        "product": None if basis.product is None else basis.product._asdict(),
+        "obtained_at": timestamp_fields(basis.obtained_at),
+        "ends_at": optional_timestamp_fields(basis.ends_at),
+    }
 
 
 def verdict_value(verdict: Verdict) -> common_pb2.Verdict:
@@ -115,20 +143,6 @@ def selector_message(selector: Selector) -> common_pb2.Selector:
     )
 
 
-def basis_message(basis: Basis | None) -> common_pb2.Basis | None:
-    """Write what an ALLOW rests on; None is absent."""
-    if basis is None:
-        return None
-    return common_pb2.Basis(
-        event_id=basis.event_id,
-        consent_type=basis.consent_type,
-        wording_version=basis.wording_version,
-        product=product_message(basis.product),
-        obtained_at=timestamp(basis.obtained_at),
-        ends_at=optional_timestamp(basis.ends_at),
-    )
-
-
 def scope_answer_message(scope: Scope | None, answer: Answer) -> common_pb2.ScopeAnswer:
     """Write the answer for a scope; the scope is left out where it stands beside."""
     return common_pb2.ScopeAnswer(
@@ -136,7 +150,7 @@ def scope_answer_message(scope: Scope | None, answer: Answer) -> common_pb2.Scop
         verdict=verdict_value(answer.verdict),
         reason=reason_value(answer.reason),
         not_after=optional_timestamp(answer.not_after),
-        basis=basis_message(answer.basis),
+        basis=basis_fields(answer.basis),
     )
 
 
@@ -147,7 +161,7 @@ def dataset_answer_message(dataset: str, answer: Answer) -> common_pb2.DatasetAn
         verdict=verdict_value(answer.verdict),
         reason=reason_value(answer.reason),
         not_after=optional_timestamp(answer.not_after),
-        basis=basis_message(answer.basis),
+        basis=basis_fields(answer.basis),
     )
 
 
