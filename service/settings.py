@@ -149,6 +149,15 @@ def shown_settings(settings: Settings) -> dict[str, str]:
     }
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Give the environment variables from which another process reads the same settings."""
+    return {
+        setting.variable: repr(value) if isinstance(value, float) else _as_text(value)
+        for setting in SETTINGS
+        for value in [getattr(settings, setting.name)]
+    }
+
+
 def _as_text(value: object) -> str:
     """Write a value as it would be read."""
     if isinstance(value, bool):

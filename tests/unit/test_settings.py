@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import SETTINGS, SettingsError, read_settings, shown_settings
+from service.settings import (
+    SETTINGS,
+    SettingsError,
+    environment_of,
+    read_settings,
+    shown_settings,
+)
 
 DEFAULTS = {"data_directory": "/data"}
 
@@ -98,3 +104,14 @@ def test_a_lease_has_to_be_renewed_while_it_lasts() -> None:
     """A renewal that comes too late would lose the lease again and again."""
     with pytest.raises(SettingsError, match="--lease-renewal-seconds"):
         read_settings({"lease_seconds": "1", "lease_renewal_seconds": "0.6"}, {})
+
+
+def test_another_process_reads_the_same_settings_from_the_environment() -> None:
+    """Nothing is masked there and nothing rounded."""
+    flags = DEFAULTS | {
+        "postgres_url": "postgresql://u:secret@h/d",
+        "redis_url": "redis://:secret@h",
+        "lease_seconds": "1.23456789",
+    }
+    settings = read_settings(flags, {})
+    assert read_settings({}, environment_of(settings)) == settings
