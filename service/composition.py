@@ -10,7 +10,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -178,6 +178,22 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
             for reply_seconds_max in (WRITE_REPLY_SECONDS_MAX, CHECK_REPLY_SECONDS_MAX)
         )
         yield Stores(engine, check_engine, catalogs, cache, check_cache, addresses)
+
+
+@contextmanager
+def started_stores(settings: Settings) -> Iterator[Settings]:
+    """Start the embedded servers, where they are wanted, for other processes to open.
+
+    Gives the settings by which these find them. Raises as `open_stores` does.
+    """
+    with ExitStack() as stack:
+        addresses = stack.enter_context(_addresses(settings))
+        found = replace(
+            settings, postgres_url=addresses.postgres_url, redis_url=addresses.redis_url
+        )
+        if settings.uses_embedded_servers:
+            migrate(found)
+        yield found
 
 
 def migrate(settings: Settings) -> bool:

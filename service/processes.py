@@ -213,6 +213,11 @@ class ParentLine:
         if self._socket is not None:
             self._socket.set_inheritable(False)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a parent at the other end, or was."""
+        return self._socket is not None
+
     def say_ready(self) -> None:
         """Tell the parent that this process does its work from now on."""
         if self._socket is not None:

@@ -34,6 +34,7 @@ EFFECTIVE_WAIT_SECONDS_MAX: Final = 600.0
 READS_MAX: Final = 64
 READS_WAITING_MAX: Final = 1_000_000
 RECONCILED_PER_SECOND_MAX: Final = 10_000
+PROCESSES_MAX: Final = 256
 
 
 class SettingsError(Exception):
@@ -55,6 +56,7 @@ class Settings:
     redis_namespace: str
     listen: str
     is_port_shared: bool
+    processes: int
     data_directory: Path
     server_user: str
     is_durable: bool
@@ -300,6 +302,13 @@ SETTINGS: Final = (
         _read_boolean,
         lambda: "false",
         "whether other processes of the same installation serve on the port too: true or false",
+    ),
+    Setting(
+        "processes",
+        _count(1, PROCESSES_MAX),
+        lambda: "1",
+        "how many processes serve the port, at best one for each core; a worker is always one. A "
+        "control port that is given is the first one's, and the next ones' follow it",
     ),
     Setting(
         "data_directory",

@@ -26,10 +26,12 @@ from service.composition import (
 )
 from service.control.server import ControlListenError
 from service.embedded import EmbeddedServerError
+from service.processes import ChildStartError, ParentLine
 from service.server import ListenError, running_server
 from service.settings import SETTINGS, Settings, SettingsError, read_settings, shown_settings
+from service.several import NUMBER_VARIABLE, serving_processes
 
-_LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_LOG_FORMAT: Final = "%(asctime)s %(levelname)s {}%(name)s: %(message)s"
 
 
 def with_settings(command: Callable[[Settings], None]) -> Callable[..., None]:
@@ -41,10 +43,13 @@ def with_settings(command: Callable[[Settings], None]) -> Callable[..., None]:
             settings = read_settings(flags, os.environ)
         except SettingsError as error:
             raise trouble(str(error), Exit.USAGE) from error
-        logging.basicConfig(level=settings.log_level.upper(), format=_LOG_FORMAT)
+        number = os.environ.pop(NUMBER_VARIABLE, "")
+        log_format = _LOG_FORMAT.format(f"process {number}: " if number else "")
+        logging.basicConfig(level=settings.log_level.upper(), format=log_format)
         try:
             command(settings)
         except (
+            ChildStartError,
             EmbeddedServerError,
             NotMigratedError,
             ListenError,
@@ -73,14 +78,14 @@ def serve() -> None:
 @with_settings
 def serve_decision(settings: Settings) -> None:
     """Answer questions."""
-    _serve(settings, frozenset({Role.DECISION}))
+    _serve_together(settings, "decision", frozenset({Role.DECISION}))
 
 
 @serve.command("writer")
 @with_settings
 def serve_writer(settings: Settings) -> None:
     """Record events and publications, and keep the cache in step."""
-    _serve(settings, frozenset({Role.WRITER}))
+    _serve_together(settings, "writer", frozenset({Role.WRITER}))
 
 
 @serve.command("worker")
@@ -93,14 +98,25 @@ def serve_worker(settings: Settings) -> None:
 @serve.command("all")
 @with_settings
 def serve_all(settings: Settings) -> None:
-    """Do all of it in one process."""
-    _serve(settings, ALL_ROLES)
+    """Do all of it in each process."""
+    _serve_together(settings, "all", ALL_ROLES)
+
+
+def _serve_together(settings: Settings, name: str, roles: frozenset[Role]) -> None:
+    """Serve in this process, or look after as many processes as are wanted."""
+    if settings.processes == 1:
+        _serve(settings, roles)
+        return
+    stop = _told_to_stop()
+    with serving_processes(settings, name) as address:
+        click.echo(f"listening on {address}")
+        stop.wait()
 
 
 def _serve(settings: Settings, roles: frozenset[Role]) -> None:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _told_to_stop()
+    parent = ParentLine()
+    parent.stop_with_parent(stop)
     with (
         open_application(settings, roles) as application,
         running_server(application, settings.listen) as server,
@@ -109,8 +125,18 @@ def _serve(settings: Settings, roles: frozenset[Role]) -> None:
         # stop every call for tens of milliseconds.
         gc.collect()
         gc.freeze()
-        click.echo(f"listening on {server.address}")
+        if not parent.is_there:
+            click.echo(f"listening on {server.address}")
+        parent.say_ready()
         stop.wait()
+
+
+def _told_to_stop() -> threading.Event:
+    """Give what is set as soon as this process is told to stop."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 @click.command("migrate", cls=Command)
