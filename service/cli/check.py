@@ -26,6 +26,8 @@ from service.cli.output import Cell, Output
 from service.cli.words import basis_text, reason_code, reason_text, verdict_text
 from service.client import Client, answers_from
 
+_OUTSIDE_PROMISE = "yes: the server had lost its lease, so a later revocation may be missing"
+
 _STATUSES = {Verdict.VERDICT_ALLOW: Exit.DONE, Verdict.VERDICT_DENY: Exit.NO}
 
 _at_option = click.option(
@@ -86,7 +88,7 @@ def check_contact(
                 *_common_fields(response),
                 ("basis", basis_text(response.basis) if response.HasField("basis") else ""),
                 ("allowed channels", ", ".join(response.allowed_channels) or "none"),
-                *_evidence_fields(response),
+                *evidence_fields(response),
             ]
         )
     _end_with(response.verdict)
@@ -142,7 +144,7 @@ def check_share(
             [
                 *_common_fields(response),
                 ("allowed data sets", ", ".join(response.allowed_datasets) or "none"),
-                *_evidence_fields(response),
+                *evidence_fields(response),
             ]
         )
         output.heading("data sets")
@@ -166,12 +168,14 @@ def _common_fields(response: MayContactResponse | MayShareResponse) -> list[tupl
     return [("reason", reason_text(response.reason)), ("until", _end_of(response))]
 
 
-def _evidence_fields(response: MayContactResponse | MayShareResponse) -> list[tuple[str, Cell]]:
+def evidence_fields(response: MayContactResponse | MayShareResponse) -> list[tuple[str, Cell]]:
+    """Give what an answer rests on, labelled for who asked."""
     return [
         ("decided at", shown_moment(response.decided_at)),
         ("state version", str(response.state_version)),
         ("catalog publication", str(response.catalog_publication)),
         ("decision", response.decision_id),
+        ("outside the promise", _OUTSIDE_PROMISE if response.outside_promise else ""),
     ]
 
 
