@@ -6,7 +6,7 @@ own exceptions only.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -201,6 +201,19 @@ def _translated(cause: BaseException | None) -> Exception:
 
 ROWS_PER_INSERT_MAX: Final = 16
 """Up to so many rows one INSERT is quicker than COPY, which takes three round trips."""
+
+
+@contextmanager
+def unawaited(connection: Connection, rows_max: int = 0) -> Iterator[None]:
+    """Send the statements within one after the other, and wait for all of them at the end.
+
+    Nothing may be asked of their results inside, and an error may come at the end only. `rows_max`
+    is how many rows one of them inserts at the most: those that are many go by COPY, which can not
+    be sent so, and then each is waited for.
+    """
+    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]  # SQLAlchemy types the driver's connection loosely
+    with driver.pipeline() if rows_max <= ROWS_PER_INSERT_MAX else nullcontext():
+        yield
 
 
 def insert_rows(

@@ -25,7 +25,7 @@ from decision.instants import BEGINNING, Instant
 from decision.timeline import NOBODY, PermissionTimeline, permission_timeline
 from store import ledger, record
 from store.change_codec import EncodedChange, encode_changes
-from store.database import insert_rows
+from store.database import insert_rows, unawaited
 from store.floors import NOW_AHEAD_MICROSECONDS_MAX
 from store.outbox import BY_TIME, Loss, Notice
 from store.publications import Catalogs, PublishedCatalog
@@ -180,43 +180,15 @@ class StateWriter:
     def write(self, rewrites: Sequence[Rewrite]) -> list[Notice]:
         """Replace states and what follows from them, and give the notices to append about it."""
         roots = [rewrite.folded.person.root for rewrite in rewrites]
-        self._connection.execute(_FORGET, {"roots": roots})
-        insert_rows(
-            self._connection,
-            "state",
-            (
-                "subject",
-                "shard",
-                "version",
-                "publication",
-                "record",
-                "next_change_at",
-                "watched_through",
-            ),
-            [self._state_row(rewrite) for rewrite in rewrites],
-        )
-        insert_rows(
-            self._connection,
-            "permission",
-            ("scope", "subject", "allowed_from", "allowed_until"),
-            [row for rewrite in rewrites for row in self._permission_rows(rewrite)],
-        )
-        insert_rows(
-            self._connection,
-            "unmatched",
-            ("event_id", "subject", "cause", "consent_types", "matrix_row_id"),
-            [
-                (
-                    missed.event_id,
-                    rewrite.folded.person.root,
-                    missed.cause.value,
-                    list(missed.consent_types),
-                    missed.matrix_row_id,
-                )
-                for rewrite in rewrites
-                for missed in rewrite.folded.folded.unmatched
-            ],
-        )
+        states = [self._state_row(rewrite) for rewrite in rewrites]
+        permissions = [row for rewrite in rewrites for row in self._permission_rows(rewrite)]
+        missed = [row for rewrite in rewrites for row in _unmatched_rows(rewrite)]
+        rows_max = max(len(states), len(permissions), len(missed))
+        with unawaited(self._connection, rows_max):
+            self._connection.execute(_FORGET, {"roots": roots})
+            insert_rows(self._connection, "state", _STATE_COLUMNS, states)
+            insert_rows(self._connection, "permission", _PERMISSION_COLUMNS, permissions)
+            insert_rows(self._connection, "unmatched", _UNMATCHED_COLUMNS, missed)
         return [notice for rewrite in rewrites for notice in self._notices(rewrite)]
 
     def _state_row(self, rewrite: Rewrite) -> Sequence[object]:
@@ -299,6 +271,30 @@ class StateWriter:
         ]
         lost_at = max(counting_as_now) if counting_as_now else min(losses)
         return Loss(version, max(self._now, lost_at))
+
+
+_STATE_COLUMNS: Final = (
+    "subject",
+    "shard",
+    "version",
+    "publication",
+    "record",
+    "next_change_at",
+    "watched_through",
+)
+_PERMISSION_COLUMNS: Final = ("scope", "subject", "allowed_from", "allowed_until")
+_UNMATCHED_COLUMNS: Final = ("event_id", "subject", "cause", "consent_types", "matrix_row_id")
+
+
+def _unmatched_rows(rewrite: Rewrite) -> Iterable[Sequence[object]]:
+    for missed in rewrite.folded.folded.unmatched:
+        yield (
+            missed.event_id,
+            rewrite.folded.person.root,
+            missed.cause.value,
+            list(missed.consent_types),
+            missed.matrix_row_id,
+        )
 
 
 class _Comparison(NamedTuple):

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, text
 from decision.events import NewEvent
 from decision.instants import Instant
 from store import ledger
-from store.database import CATALOG_LOCK, draw_recorded_instants
+from store.database import CATALOG_LOCK, draw_recorded_instants, unawaited
 from store.floors import CustomerFloor, Narrowing
 from store.ledger_clock import CLOCK_SQL
 from store.outbox import append_notices, narrowed_at
@@ -66,9 +66,13 @@ class Written:
 
 def begin_recording(connection: Connection, catalogs: Catalogs) -> Recording:
     """Keep publications and new epochs out until commit, and tell under what events are derived."""
-    # A statement of its own: the next one has to see what was committed while this one waited.
-    connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": CATALOG_LOCK})
+    with unawaited(connection):
+        # A statement of its own: the next one has to see what was committed while it waited.
+        connection.execute(_KEEP_CATALOG, {"lock": CATALOG_LOCK})
     return read_recording(connection, catalogs)
+
+
+_KEEP_CATALOG: Final = text("SELECT pg_advisory_xact_lock_shared(:lock)")
 
 
 _RECORDING: Final = select(
@@ -115,17 +119,18 @@ def finish(
     instant_count = max(1, len(entries))
     first = draw_recorded_instants(connection, instant_count)
     recorded_at = [first + index for index in range(len(entries))]
-    ledger.append(
-        connection,
-        (
-            ledger.Appended(entry.event, entry.subject, entry.shard, instant, entry.facts)
-            for entry, instant in zip(entries, recorded_at, strict=True)
-        ),
-        positions,
-    )
     last = first + instant_count - 1
-    floors = append_notices(connection, notices, last, positions)
-    move_shards(connection, positions)
+    with unawaited(connection, max(len(entries), len(notices))):
+        ledger.append(
+            connection,
+            (
+                ledger.Appended(entry.event, entry.subject, entry.shard, instant, entry.facts)
+                for entry, instant in zip(entries, recorded_at, strict=True)
+            ),
+            positions,
+        )
+        floors = append_notices(connection, notices, last, positions)
+        move_shards(connection, positions)
     losses = [notice.loss for notice in notices if notice.loss is not None]
     return Written(
         recorded_at,
