@@ -36,7 +36,9 @@ POLL_SECONDS: Final = 0.1
 
 BACKOFF_SECONDS_MAX: Final = 0.5
 BACKOFF_DOUBLINGS_MAX: Final = 10
-APPLIED_POLL_SECONDS: Final = 0.002
+APPLIED_POLL_SECONDS: Final = 0.02
+"""How often whoever waits looks whether another process's projector was quicker than ours."""
+
 
 _logger = logging.getLogger(__name__)
 
@@ -64,6 +66,8 @@ class Projector:
         self._last_epoch = 0
         self._announced: set[int] = set()
         self._announced_lock = threading.Lock()
+        self._applied_seqs = [0] * SHARD_COUNT
+        self._has_applied = threading.Condition()
         self.wake = threading.Event()
         self.counts = ProjectorCounts()
 
@@ -107,6 +111,8 @@ class Projector:
                 raise
             except Exception as error:  # noqa: BLE001 - one bad shard must not hold up the others
                 failure = failure or error
+        with self._has_applied:
+            self._has_applied.notify_all()
         begun = self.counts.incarnations_begun - begun_before
         if begun:
             _logger.warning("Redis did not hold %d shards as PostgreSQL knows them: begun", begun)
@@ -155,10 +161,16 @@ class Projector:
         """
         deadline = time.monotonic() + timeout_seconds
         while not self._shows(positions):
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(APPLIED_POLL_SECONDS)
+            with self._has_applied:
+                seconds = min(APPLIED_POLL_SECONDS, deadline - time.monotonic())
+                if seconds <= 0:
+                    return False
+                if self._has_applied.wait_for(lambda: self._is_applied(positions), seconds):
+                    return True
         return True
+
+    def _is_applied(self, positions: Mapping[int, int]) -> bool:
+        return all(self._applied_seqs[number] >= seq for number, seq in positions.items())
 
     def _shows(self, positions: Mapping[int, int]) -> bool:
         try:
@@ -181,6 +193,7 @@ class Projector:
         replaced like anything older, since the record of a row that comes is never older than the
         row. Only where rows are missing is nothing left but a new life.
         """
+        self._applied_seqs[source.number] = 0
         if meta is not None and _is_ahead(meta, source):
             self._begin_epoch(source, meta)
             self._begin_incarnation(source, meta)
@@ -204,6 +217,7 @@ class Projector:
             rows = batch.last_seq - batch.first_seq + 1
             applied += rows
             self.counts.rows_applied += rows
+        self._applied_seqs[source.number] = meta.applied_seq
         return applied
 
     def _next_batch(self, source: ShardSource, meta: Meta) -> Batch | None:

@@ -6,7 +6,6 @@ from typing import Final
 import grpc
 from maywe.v1 import common_pb2
 
-from decision.errors import UnavailableError
 from service.composition import Application
 from service.conversion.writing import acknowledgement_message
 from store.floors import Narrowing, joined_floors
@@ -93,12 +92,8 @@ class Acknowledger:
         return _within(self._application.settings.effective_wait_seconds, context)
 
     def _wait_a_moment(self, positions: Mapping[int, int], context: grpc.ServicerContext) -> None:
-        try:
-            metas = self._application.cache.read_metas(positions)
-        except UnavailableError:
-            return
-        if len(metas) < len(positions):
-            # A part of a cluster does not answer.
+        cache = self._application.cache
+        if any(cache.is_shard_lost(number) for number in positions):
             return
         seconds = _within(APPLIED_WAIT_SECONDS_MAX, context)
         self._application.projector.wait_until_applied(positions, seconds)

@@ -25,6 +25,7 @@ from service.conversion.writing import (
 )
 from service.servicers.acknowledging import Acknowledger
 from service.servicers.importing import import_events
+from store.grouping import GroupRecorder
 from store.recording import Recorded
 
 _EFFECTS: Final = {
@@ -40,6 +41,7 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
     def __init__(self, application: Application) -> None:
         """Record with the recorder of an application."""
         self._application = application
+        self._recorder = GroupRecorder(application.recorder.record)
         self._acknowledger = Acknowledger(application)
 
     def RecordPurchase(
@@ -152,7 +154,7 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
 
     def _record(self, request: EventRequest) -> Recorded:
         event = read_event(request, self._application.catalogs.newest().catalog)
-        return self._application.recorder.record_one(event)
+        return self._recorder.record_one(event)
 
     def _just_record(
         self, request: EventRequest, context: grpc.ServicerContext
