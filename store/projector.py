@@ -15,7 +15,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, Select, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    SmallInteger,
+    bindparam,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from decision.errors import UnavailableError
 from store.cache import Batch, Cache
@@ -98,13 +108,23 @@ class Projector:
         metas = self._cache.read_metas(numbers)
         with reading_once(self._engine) as connection:
             sources = read_sources(connection, numbers)
+        # A shard that a cluster does not answer for is not among them: it waits, the others do not.
+        sources = [source for source in sources if source.number in metas]
+        rows = self._outbox_rows(
+            {
+                source.number: self._range_after(source, meta)
+                for source in sources
+                if (meta := metas[source.number]) is not None and meta.life == source.life
+            }
+        )
         applied = 0
         begun_before = self.counts.incarnations_begun
         failure: Exception | None = None
-        # A shard that a cluster does not answer for is not among them: it waits, the others do not.
-        for source in [source for source in sources if source.number in metas]:
+        for source in sources:
             try:
-                applied += self._bring_forward(source, metas[source.number])
+                applied += self._bring_forward(
+                    source, metas[source.number], rows.get(source.number, ())
+                )
             except ShardUnavailableError as error:
                 failure = failure or error
             except UnavailableError:
@@ -182,8 +202,12 @@ class Projector:
             for number, seq in positions.items()
         )
 
-    def _bring_forward(self, source: ShardSource, meta: Meta | None) -> int:
+    def _bring_forward(
+        self, source: ShardSource, meta: Meta | None, rows: Sequence[Any] | None = None
+    ) -> int:
         """Apply what a shard lacks, in order; `meta` was read before `source`.
+
+        `rows` are those of the first batch, where they have been read with other shards' already.
 
         A meta that went backward within its life, with a Redis that is back at an older snapshot or
         a replica that was behind, is brought forward from there. That is safe: all that is written
@@ -193,7 +217,7 @@ class Projector:
         replaced like anything older, since the record of a row that comes is never older than the
         row. Only where rows are missing is nothing left but a new life.
         """
-        self._applied_seqs[source.number] = 0
+        self._applied_seqs[source.number] = 0 if meta is None else meta.applied_seq
         if meta is not None and _is_ahead(meta, source):
             self._begin_epoch(source, meta)
             self._begin_incarnation(source, meta)
@@ -205,7 +229,8 @@ class Projector:
         for _ in range(BATCHES_PER_TURN_MAX):
             if not _lacks_something(meta, source):
                 break
-            batch = self._next_batch(source, meta)
+            batch = self._next_batch(source, meta, rows)
+            rows = None
             if batch is None:
                 self._begin_incarnation(source, meta)
                 break
@@ -214,16 +239,20 @@ class Projector:
                 # Another projector was quicker, or the meta was lost: the next turn looks anew.
                 break
             meta = outcome.meta
-            rows = batch.last_seq - batch.first_seq + 1
-            applied += rows
-            self.counts.rows_applied += rows
-        self._applied_seqs[source.number] = meta.applied_seq
+            count = batch.last_seq - batch.first_seq + 1
+            applied += count
+            self.counts.rows_applied += count
+            self._applied_seqs[source.number] = meta.applied_seq
         return applied
 
-    def _next_batch(self, source: ShardSource, meta: Meta) -> Batch | None:
-        """Read the outbox rows that follow; None when they are not there any more."""
+    def _next_batch(
+        self, source: ShardSource, meta: Meta, rows: Sequence[Any] | None
+    ) -> Batch | None:
+        """Make a batch of the outbox rows that follow; None when they are not there any more."""
         after = meta.applied_seq
-        rows = self._outbox_rows(source, after) if after < source.seq else []
+        if rows is None:
+            found = self._outbox_rows({source.number: self._range_after(source, meta)})
+            rows = found.get(source.number, ())
         last_seq = after + len(rows)
         is_contiguous = [row.seq for row in rows] == list(range(after + 1, last_seq + 1))
         is_whole = all(row.customer_id is None or row.record is not None for row in rows)
@@ -241,14 +270,23 @@ class Projector:
             },
         )
 
-    def _outbox_rows(self, source: ShardSource, after: int) -> Sequence[Row[Any]]:
+    def _range_after(self, source: ShardSource, meta: Meta) -> tuple[int, int]:
+        """Give after which seq the next batch of a shard begins, and at which it ends."""
+        return meta.applied_seq, min(source.seq, meta.applied_seq + self._rows_per_batch)
+
+    def _outbox_rows(self, ranges: Mapping[int, tuple[int, int]]) -> Mapping[int, Sequence[Any]]:
+        """Read rows of several shards at once: those after one seq, up to another."""
+        wanted = [(number, after, last) for number, (after, last) in ranges.items() if after < last]
+        if not wanted:
+            return {}
+        numbers, afters, lasts = map(list, zip(*wanted, strict=True))
+        rows: dict[int, list[Any]] = {}
         with reading_once(self._engine) as connection:
-            return connection.execute(
-                _OUTBOX_ROWS.where(outbox.c.shard == source.number)
-                .where(outbox.c.seq > after)
-                .where(outbox.c.seq <= source.seq)
-                .limit(self._rows_per_batch)
-            ).all()
+            for row in connection.execute(
+                _OUTBOX_ROWS, {"numbers": numbers, "afters": afters, "lasts": lasts}
+            ):
+                rows.setdefault(row.shard, []).append(row)
+        return rows
 
     def _begin_epoch(self, source: ShardSource, meta: Meta) -> None:
         """Begin a later life of the ledger: this one lacks what Redis had from it."""
@@ -288,16 +326,30 @@ class Projector:
             )
 
 
-_OUTBOX_ROWS: Final[Select[Any]] = (
+_RANGES: Final = (
+    func.unnest(
+        bindparam("numbers", type_=ARRAY(SmallInteger)),
+        bindparam("afters", type_=ARRAY(BigInteger)),
+        bindparam("lasts", type_=ARRAY(BigInteger)),
+    )
+    .table_valued("number", "after", "last")
+    .render_derived("wanted")
+)
+_OUTBOX_ROWS: Final = (
     # The state of whoever the subject belongs to now, not when the row was written: a record may be
     # newer than its row, never older.
-    select(outbox.c.seq, customer.c.customer_id, state.c.record)
-    .select_from(
-        outbox.outerjoin(customer, customer.c.subject == outbox.c.subject)
-        .outerjoin(subject, subject.c.number == outbox.c.subject)
-        .outerjoin(state, state.c.subject == subject.c.root)
+    select(outbox.c.shard, outbox.c.seq, customer.c.customer_id, state.c.record)
+    .select_from(_RANGES)
+    .join(
+        outbox,
+        (outbox.c.shard == _RANGES.c.number)
+        & (outbox.c.seq > _RANGES.c.after)
+        & (outbox.c.seq <= _RANGES.c.last),
     )
-    .order_by(outbox.c.seq)
+    .outerjoin(customer, customer.c.subject == outbox.c.subject)
+    .outerjoin(subject, subject.c.number == outbox.c.subject)
+    .outerjoin(state, state.c.subject == subject.c.root)
+    .order_by(outbox.c.shard, outbox.c.seq)
 )
 
 

@@ -58,8 +58,8 @@ def _too_far_on(draw_incarnation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _rolled_out_at_once(next_batch: Callable[..., Any]) -> Callable[..., Any]:
-    def batch(projector: Any, source: Any, meta: Any) -> Any:
-        found = next_batch(projector, source, meta)
+    def batch(projector: Any, source: Any, *others: Any) -> Any:
+        found = next_batch(projector, source, *others)
         return found and replace(found, publication=source.publication)
 
     return batch
