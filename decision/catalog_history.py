@@ -17,7 +17,7 @@ from decision.selectors import Selector
 
 
 class CodeList(Enum):
-    """The lists of a catalog whose codes may be in use."""
+    """The lists of a catalog whose codes may be in use, or are kept by number in cached records."""
 
     PURPOSE = "purpose"
     CHANNEL = "channel"
@@ -25,6 +25,9 @@ class CodeList(Enum):
     DATASET = "dataset"
     CONSENT_TYPE = "consent_type"
     VALUE = "value"
+    MATRIX_ROW = "matrix_row"
+    SYSTEM_CODE = "system_code"
+    PRODUCT_TYPE = "product_type"
 
 
 class UsedCode(NamedTuple):

@@ -2,7 +2,8 @@
 
 What lives here: the translation between codes and the numbers that stand for them in cached
 records and the permission table. A number is assigned once, at the first publication that names
-the code, and never reused; so a packed scope number keeps its meaning for good.
+the code, and never reused; so a packed scope number keeps its meaning for good. Scopes cannot do
+without the numbers of their codes; what a basis names may have none, and is then written out.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,23 +28,46 @@ _PURPOSE_SHIFT: Final = 48
 _CHANNEL_SHIFT: Final = 32
 _PARTNER_SHIFT: Final = 16
 
-NUMBERED_LISTS: Final = (
+BASIS_NUMBER_MAX: Final = 2**16 - 2
+"""The highest number of what a basis names; codes beyond it have none."""
+
+NO_NUMBER: Final = 0
+"""Stands for a code that is not named, and is given for one that has no number."""
+
+_SCOPE_LISTS: Final = (
     CodeList.PURPOSE,
     CodeList.CHANNEL,
     CodeList.PARTNER,
     CodeList.DATASET,
 )
+_BASIS_LISTS: Final = (
+    CodeList.CONSENT_TYPE,
+    CodeList.MATRIX_ROW,
+    CodeList.SYSTEM_CODE,
+    CodeList.PRODUCT_TYPE,
+)
+NUMBERED_LISTS: Final = (*_SCOPE_LISTS, *_BASIS_LISTS)
 
 
 def codes_to_number(catalog: Catalog) -> Iterable[tuple[CodeList, str]]:
-    """Give the codes of a catalog that scopes are made of."""
-    lists: Mapping[CodeList, Mapping[str, object]] = {
+    """Give the codes of a catalog that scopes are made of, then those that a basis names."""
+    rows = catalog.matrix_rows
+    lists: Mapping[CodeList, Iterable[str | None]] = {
         CodeList.PURPOSE: catalog.purposes,
         CodeList.CHANNEL: catalog.channels,
         CodeList.PARTNER: catalog.partners,
         CodeList.DATASET: catalog.datasets,
+        CodeList.CONSENT_TYPE: catalog.consent_types,
+        CodeList.MATRIX_ROW: [row.id for row in rows],
+        CodeList.SYSTEM_CODE: [row.system_code for row in rows],
+        CodeList.PRODUCT_TYPE: [row.product_type for row in rows],
     }
-    return ((code_list, code) for code_list in NUMBERED_LISTS for code in lists[code_list])
+    return (
+        (code_list, code)
+        for code_list in NUMBERED_LISTS
+        for code in dict.fromkeys(lists[code_list])
+        if code
+    )
 
 
 SELECTIONS_KEPT_MAX: Final = 1024
@@ -51,9 +75,13 @@ SELECTIONS_KEPT_MAX: Final = 1024
 
 
 class Selection(NamedTuple):
-    """What of a record answers for some scopes: their cells by scope number, their restrictions."""
+    """What of a record answers for some scopes: their cells by scope number, their restrictions.
+
+    In a record of the narrow format the numbers are the narrow ones.
+    """
 
     scopes: Mapping[int, Scope]
+    narrow_scopes: Mapping[int, Scope]
     patterns: frozenset[int]
 
 
@@ -78,7 +106,7 @@ class CodeNumbers:
     def with_codes_of(self, catalog: Catalog) -> "CodeNumbers":
         """Give these numbers with new ones for the codes that have none yet.
 
-        Raises PreconditionError when a list has more codes than fit.
+        Raises PreconditionError when a list that scopes are made of has more codes than fit.
         """
         numbers = dict(self._numbers)
         highest = {
@@ -91,6 +119,8 @@ class CodeNumbers:
         for code_list, code in codes_to_number(catalog):
             if (code_list, code) in numbers:
                 continue
+            if code_list in _BASIS_LISTS and highest[code_list] >= BASIS_NUMBER_MAX:
+                continue
             highest[code_list] += 1
             limit = PURPOSE_NUMBER_MAX if code_list is CodeList.PURPOSE else CODE_NUMBER_MAX
             if highest[code_list] > limit:
@@ -102,6 +132,14 @@ class CodeNumbers:
     def items(self) -> Iterable[tuple[CodeList, str, int]]:
         """Give list, code and number of every code."""
         return ((code_list, code, number) for (code_list, code), number in self._numbers.items())
+
+    def number_of(self, code_list: CodeList, code: str) -> int:
+        """Give the number of a code, NO_NUMBER if it has none."""
+        return self._numbers.get((code_list, code), NO_NUMBER)
+
+    def code(self, code_list: CodeList, number: int) -> str:
+        """Give the code that has a number. Raises KeyError when none has it."""
+        return self._codes[code_list, number]
 
     def scope_number(self, scope: Scope) -> int:
         """Pack a scope. Raises KeyError for a code without a number."""
@@ -146,7 +184,9 @@ class CodeNumbers:
     def _select(self, scopes: tuple[Scope, ...]) -> Selection:
         by_number = {self.scope_number(scope): scope for scope in scopes}
         return Selection(
-            by_number, frozenset[int]().union(*(patterns_matching(number) for number in by_number))
+            by_number,
+            {narrow_scope_number(number): scope for number, scope in by_number.items()},
+            frozenset[int]().union(*(patterns_matching(number) for number in by_number)),
         )
 
     def _pack(self, kind: ScopeKind | None, parts: Scope | Selector) -> int:
@@ -172,6 +212,56 @@ class CodeNumbers:
 
     def _code(self, code_list: CodeList, number: int) -> str:
         return self._codes[code_list, number] if number else ""
+
+
+_NARROW_CODE_BITS: Final = 9
+_NARROW_PARTNER_BITS: Final = 13
+_NARROW_SHARE: Final = 1 << 31
+_NARROW_KIND_SHIFT: Final = 28
+_SHARE_KIND: Final = _KIND_NUMBERS[ScopeKind.SHARE]
+
+
+def narrow_scope_number(scope_number: int) -> int:
+    """Pack a scope number into 32 bits; one that does not fit becomes a number that does not.
+
+    A share has 9 bits of purpose, 13 of partner and 9 of data set behind a bit that is set; other
+    kinds have 3 bits of kind, 12 of purpose and 16 of channel behind one that is not.
+    """
+    purpose = scope_number >> _PURPOSE_SHIFT & PURPOSE_NUMBER_MAX
+    if scope_number >> _KIND_SHIFT != _SHARE_KIND:
+        kind = scope_number >> _KIND_SHIFT
+        channel = scope_number >> _CHANNEL_SHIFT & CODE_NUMBER_MAX
+        return kind << _NARROW_KIND_SHIFT | purpose << 16 | channel
+    partner = scope_number >> _PARTNER_SHIFT & CODE_NUMBER_MAX
+    dataset = scope_number & CODE_NUMBER_MAX
+    if purpose >> _NARROW_CODE_BITS or dataset >> _NARROW_CODE_BITS:
+        return scope_number
+    if partner >> _NARROW_PARTNER_BITS:
+        return scope_number
+    return (
+        _NARROW_SHARE
+        | purpose << _NARROW_PARTNER_BITS + _NARROW_CODE_BITS
+        | partner << _NARROW_CODE_BITS
+        | dataset
+    )
+
+
+def wide_scope_number(narrow: int) -> int:
+    """Give the scope number that `narrow_scope_number` packed into 32 bits."""
+    if not narrow & _NARROW_SHARE:
+        kind = narrow >> _NARROW_KIND_SHIFT
+        purpose = narrow >> 16 & PURPOSE_NUMBER_MAX
+        channel = narrow & CODE_NUMBER_MAX
+        return kind << _KIND_SHIFT | purpose << _PURPOSE_SHIFT | channel << _CHANNEL_SHIFT
+    code_max = (1 << _NARROW_CODE_BITS) - 1
+    purpose = narrow >> _NARROW_PARTNER_BITS + _NARROW_CODE_BITS & code_max
+    partner = narrow >> _NARROW_CODE_BITS & (1 << _NARROW_PARTNER_BITS) - 1
+    return (
+        _SHARE_KIND << _KIND_SHIFT
+        | purpose << _PURPOSE_SHIFT
+        | partner << _PARTNER_SHIFT
+        | narrow & code_max
+    )
 
 
 def patterns_matching(scope_number: int) -> frozenset[int]:

@@ -1,8 +1,8 @@
 -- Put before every script. KEYS[1] is the meta of one shard and all other keys of a call are
 -- customers of that shard, so a call stays in one slot. The text of a meta is that of store/meta.py
--- and the header of a record that of store/record.py.
+-- and the header of a record that of store/record/layout.py, alike in every format.
 
-local RECORD_FORMATS = {[1] = true, [2] = true}
+local RECORD_FORMATS = {[1] = true, [2] = true, [3] = true, [4] = true}
 local HEADER_BYTES = 24
 local LIFE_MAX = 2000000000
 

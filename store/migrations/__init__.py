@@ -1,7 +1,8 @@
 """The ledger database's schema, step by step, as Alembic migrations.
 
-Steps come in two kinds: those named `before_` run before new code is deployed and old code survives
-them; those named `after_` run when no old code is left.
+Steps come in three kinds: those named `before_` run before new code is deployed and old code
+survives them; those named `after_` run when no old code is left; those named `alone_` run while no
+process runs at all, neither old nor new.
 """
 
 from pathlib import Path

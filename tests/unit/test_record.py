@@ -1,5 +1,6 @@
 """Cached records: nothing that a check can ask is lost on the way through the bytes."""
 
+import uuid
 from collections.abc import Sequence
 
 import pytest
@@ -22,12 +23,27 @@ from decision.timeline import (
     Segment,
 )
 from store import record
-from store.code_numbers import CodeNumbers, patterns_matching
+from store.code_numbers import (
+    CodeNumbers,
+    narrow_scope_number,
+    patterns_matching,
+    wide_scope_number,
+)
 
 NUMBERS = CodeNumbers(
     {
         (code_list, f"{code_list.value}-{index}"): index
         for code_list in (CodeList.PURPOSE, CodeList.CHANNEL, CodeList.PARTNER, CodeList.DATASET)
+        for index in (1, 2)
+    }
+    | {
+        (code_list, f"numbered-{index}"): index
+        for code_list in (
+            CodeList.CONSENT_TYPE,
+            CodeList.MATRIX_ROW,
+            CodeList.SYSTEM_CODE,
+            CodeList.PRODUCT_TYPE,
+        )
         for index in (1, 2)
     }
 )
@@ -170,18 +186,51 @@ def test_damage_is_either_refused_or_another_timeline(
         answer_scope(decoded, None, scope, MADE_AT)
 
 
-@pytest.mark.parametrize("basis", [b"1", b"[]", b'["e","t"]', b'["e","t",1,2,3,4,""]', b"{}"])
-def test_a_basis_of_another_shape_is_refused(basis: bytes) -> None:
-    """JSON it may be, but no basis."""
-    timeline = PermissionTimeline(
+def allowed(basis: Basis) -> PermissionTimeline:
+    """One scope, allowed for ever on one basis."""
+    return PermissionTimeline(
         is_known=True,
         segments={SCOPES[0]: [Segment(MADE_AT, FOREVER, Reason.ALLOWED, 0)]},
         restrictions=(),
-        bases=[Basis("event", "type", 1, None, MADE_AT, FOREVER)],
+        bases=[basis],
     )
-    whole = encode(timeline)
-    with pytest.raises(ValueError):  # noqa: PT011 - whichever part notices it
-        record.decode(whole[: whole.index(b"[")] + basis, NUMBERS)
+
+
+texts = st.one_of(
+    st.text(max_size=4),
+    st.uuids().map(str),
+    st.text("0123456789", max_size=20),
+    st.text("0123456789abcdefABCDEF-", max_size=40),
+)
+codes = st.sampled_from(["", "numbered-1", "numbered-2", "without a number", "еще один"])
+
+
+@given(
+    st.builds(
+        Basis,
+        texts,
+        codes.filter(bool),
+        st.integers(1, 2**31 - 1),
+        st.none() | st.builds(Product, codes, codes, texts, texts),
+        st.integers(-(2**55), 2**55),
+        st.integers(-(2**55), 2**55),
+        codes,
+    )
+)
+def test_a_basis_reads_back_as_it_was(basis: Basis) -> None:
+    """Whether its codes have numbers and its texts are digits makes no difference."""
+    assert record.decode(encode(allowed(basis)), NUMBERS).timeline.bases == [basis]
+
+
+def test_a_basis_that_is_cut_off_is_refused() -> None:
+    """The length may be right and what lies there wrong all the same."""
+    whole = encode(allowed(Basis("event", "type", 1, None, MADE_AT, FOREVER)))
+    short = whole[: whole.index(b"event") + 2]
+    short += bytes(-len(short) % 4)
+    damaged = bytearray(short)
+    damaged[30:32] = (len(short) // 4).to_bytes(2, "little")
+    with pytest.raises(ValueError, match="basis"):
+        record.decode(bytes(damaged), NUMBERS)
 
 
 def test_the_header_says_what_the_record_is() -> None:
@@ -224,7 +273,7 @@ def test_what_ended_long_ago_is_left_out() -> None:
 
 
 def test_a_person_with_very_many_intervals_has_a_wide_record() -> None:
-    """What two bytes can not count is counted with four, and reads back the same."""
+    """What one byte can not count is counted with four, and reads back the same."""
     count = record.NARROW.no_basis_index
     restrictions = [
         RestrictedInterval(EVERYTHING, MADE_AT + index, FOREVER) for index in range(count)
@@ -247,7 +296,79 @@ def test_a_person_with_very_many_intervals_has_a_wide_record() -> None:
 def test_bytes_of_another_format_are_no_record() -> None:
     """A format that this code does not know is not guessed at."""
     with pytest.raises(ValueError, match="format"):
-        record.decode_header(b"\x03" + encode(NOBODY)[1:])
+        record.decode_header(b"\x09" + encode(NOBODY)[1:])
+
+
+@pytest.mark.parametrize("older", [1, 2])
+def test_of_an_older_format_the_header_is_read_and_nothing_else(older: int) -> None:
+    """Whose life such a record is of can be told; what it permits is read from PostgreSQL."""
+    present = bytes([older]) + encode(NOBODY, version=4)[1:]
+    assert record.decode_header(present).version == 4
+    with pytest.raises(ValueError, match="format"):
+        record.decode(present, NUMBERS)
+
+
+def test_a_scope_beyond_the_narrow_numbers_makes_a_wide_record() -> None:
+    """No catalog is too large: its records are only longer."""
+    scope = share("purpose-1", "partner-9", "dataset-9")
+    numbers = CodeNumbers(
+        {
+            (CodeList.PURPOSE, "purpose-1"): 2**12 - 1,
+            (CodeList.PARTNER, "partner-9"): 2**16 - 1,
+            (CodeList.DATASET, "dataset-9"): 2**16 - 1,
+        }
+    )
+    timeline = PermissionTimeline(
+        is_known=True,
+        segments={scope: [Segment(MADE_AT, FOREVER, Reason.CONSENT_EXPIRED)]},
+        restrictions=(),
+        bases=(),
+    )
+    encoded = record.encode(timeline, numbers, version=1, publication=1, made_at=MADE_AT)
+    assert encoded[0] == record.WIDE.format
+    assert record.decode(encoded, numbers).timeline.segments == timeline.segments
+    assert (
+        record.decode(encoded, numbers, numbers.selection((scope,))).timeline.segments
+        == timeline.segments
+    )
+
+
+def test_instants_between_seconds_are_kept() -> None:
+    """Whole seconds take half the room, but nothing is rounded to them."""
+    segments = {SCOPES[0]: [Segment(MADE_AT + 1, MADE_AT + 2, Reason.CONSENT_EXPIRED)]}
+    timeline = PermissionTimeline(is_known=True, segments=segments, restrictions=(), bases=())
+    assert record.decode(encode(timeline), NUMBERS).timeline.segments == segments
+
+
+def test_a_customer_of_three_products_and_twelve_scopes_fits_320_bytes() -> None:
+    """With its key and what Redis keeps beside it, that is below 450 bytes in memory."""
+    held = [
+        Basis(
+            str(uuid.UUID(int=index + 2**127)),
+            "numbered-1",
+            3,
+            Product("numbered-1", "numbered-2", "", f"{index:020}"),
+            MADE_AT + index * HOUR,
+            MADE_AT + (index + 10) * HOUR,
+            "numbered-2",
+        )
+        for index in range(3)
+    ]
+    courses = [
+        [
+            Segment(basis.obtained_at, basis.ends_at, Reason.ALLOWED, index),
+            Segment(basis.ends_at, FOREVER, Reason.CONSENT_EXPIRED),
+        ]
+        for index, basis in enumerate(held)
+    ]
+    timeline = PermissionTimeline(
+        is_known=True,
+        segments={scope: courses[index % 3] for index, scope in enumerate(SCOPES[:12])},
+        restrictions=(),
+        bases=held,
+    )
+    # A string of Redis has a header of three bytes and a zero at its end.
+    assert len(encode(timeline)) <= 320 - 4
 
 
 @given(st.sampled_from(SCOPES), selectors)
@@ -257,6 +378,30 @@ def test_a_pattern_matches_a_scope_just_as_its_selector_does(
     """Packed restrictions select what the written ones do."""
     matching = patterns_matching(NUMBERS.scope_number(scope))
     assert (NUMBERS.pattern_number(selector) in matching) == selector.matches_scope(scope)
+
+
+purpose_numbers = st.integers(1, 2**12 - 1)
+other_numbers = st.integers(0, 2**16 - 1)
+
+
+@given(
+    st.builds(
+        lambda kind, purpose, channel: kind << 60 | purpose << 48 | channel << 32,
+        st.sampled_from([1, 3]),
+        purpose_numbers,
+        other_numbers,
+    )
+    | st.builds(
+        lambda purpose, partner, dataset: 2 << 60 | purpose << 48 | partner << 16 | dataset,
+        purpose_numbers,
+        other_numbers,
+        other_numbers,
+    )
+)
+def test_a_narrow_scope_number_is_the_same_scope_or_too_large(number: int) -> None:
+    """Packing into 32 bits never makes one scope of two."""
+    narrow = narrow_scope_number(number)
+    assert narrow >= 2**32 or wide_scope_number(narrow) == number
 
 
 @given(st.sampled_from(SCOPES))

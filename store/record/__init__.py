@@ -1,0 +1,25 @@
+"""The cached record: a permission timeline as the bytes that go to Redis.
+
+What lives here: writing records (`writing`) and reading them one by one (`reading`) in the formats
+of `layout`. What has ended more than `TRIM_MARGIN_MICROSECONDS` before a record was made is left
+out: a check never asks about the past. A record in PostgreSQL has epoch and incarnation 0; the
+cache stamps them.
+"""
+
+from store.record.layout import NARROW, WIDE
+from store.record.reading import Header, Record, content_of, decode, decode_header, read_basis
+from store.record.writing import TRIM_MARGIN_MICROSECONDS, encode, stamp
+
+__all__ = [
+    "NARROW",
+    "TRIM_MARGIN_MICROSECONDS",
+    "WIDE",
+    "Header",
+    "Record",
+    "content_of",
+    "decode",
+    "decode_header",
+    "encode",
+    "read_basis",
+    "stamp",
+]

@@ -1,0 +1,233 @@
+"""The bases in a cached record: what an ALLOW rests on.
+
+What lives here: writing bases as bytes and reading one of them. A basis names its consent type,
+wording version and end, and the occasion that gave it: event, product, matrix row and when. Several
+bases mostly share one. The occasions follow the table of bases.
+
+Codes are written as their numbers, and as text where they have none; an event id that is a UUID,
+and other texts that are hexadecimal digits in pairs, take half the room.
+"""
+
+import re
+import struct
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from decision.catalog_history import CodeList
+from decision.instants import Instant
+from decision.products import Product
+from decision.timeline import Basis
+from store.code_numbers import NO_NUMBER, CodeNumbers
+from store.record.layout import Layout
+
+_HAS_PRODUCT: Final = 1
+_IS_EVENT_UUID: Final = 2
+_IS_EVENT_HEXADECIMAL: Final = 4
+_IS_SERIES_HEXADECIMAL: Final = 8
+_IS_NUMBER_HEXADECIMAL: Final = 16
+_HAS_CONSENT_TYPE: Final = 32
+
+_WRITTEN_OUT: Final = 0xFFFF
+"""In the place of a number: the code has none, its text follows."""
+
+_TEXT_LENGTH: Final = struct.Struct("<I")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_HEXADECIMAL: Final = re.compile(r"(?:[0-9a-f]{2})+")
+_UUID_BYTES: Final = 16
+
+_DAMAGED: Final = "a basis in a cached record is damaged"
+
+
+class _Occasion(NamedTuple):
+    """What bases of one record share. A consent type is given where it has no number."""
+
+    event_id: str
+    product: Product | None
+    obtained_at: Instant
+    matrix_row_id: str
+    consent_type: str
+
+
+def encode_bases(
+    bases: Iterable[Basis],
+    index_of_instant: dict[Instant, int],
+    numbers: CodeNumbers,
+    layout: Layout,
+) -> bytes:
+    """Write bases, and their occasions once each. Raises struct.error for what does not fit."""
+    table: list[bytes] = []
+    occasions: list[bytes] = []
+    offsets: dict[_Occasion, int] = {}
+    next_offset = 0
+    for basis in bases:
+        number = numbers.number_of(CodeList.CONSENT_TYPE, basis.consent_type)
+        occasion = _Occasion(
+            basis.event_id,
+            basis.product,
+            basis.obtained_at,
+            basis.matrix_row_id,
+            "" if number else basis.consent_type,
+        )
+        offset = offsets.get(occasion)
+        if offset is None:
+            offset = offsets[occasion] = next_offset
+            encoded = _encode_occasion(occasion, index_of_instant, numbers, layout)
+            occasions.append(encoded)
+            next_offset += len(encoded)
+        table.append(
+            layout.basis.pack(
+                offset,
+                index_of_instant[basis.ends_at],
+                number or _WRITTEN_OUT,
+                basis.wording_version,
+            )
+        )
+    return b"".join((*table, *occasions))
+
+
+def _encode_occasion(
+    occasion: _Occasion,
+    index_of_instant: dict[Instant, int],
+    numbers: CodeNumbers,
+    layout: Layout,
+) -> bytes:
+    flags = 0
+    written_out: list[str] = []
+    event_id, event_flag = _encode_text(occasion.event_id, _IS_EVENT_HEXADECIMAL)
+    if _UUID.fullmatch(occasion.event_id):
+        event_id, event_flag = bytes.fromhex(occasion.event_id.replace("-", "")), _IS_EVENT_UUID
+    row = _number(numbers, CodeList.MATRIX_ROW, occasion.matrix_row_id, written_out)
+    product, texts = b"", event_id
+    if occasion.product is not None:
+        system_code, product_type, series, number = occasion.product
+        series_bytes, series_flag = _encode_text(series, _IS_SERIES_HEXADECIMAL)
+        number_bytes, number_flag = _encode_text(number, _IS_NUMBER_HEXADECIMAL)
+        flags |= _HAS_PRODUCT | series_flag | number_flag
+        product = layout.product.pack(
+            _number(numbers, CodeList.SYSTEM_CODE, system_code, written_out),
+            _number(numbers, CodeList.PRODUCT_TYPE, product_type, written_out),
+            len(series_bytes),
+            len(number_bytes),
+        )
+        texts += series_bytes + number_bytes
+    if occasion.consent_type:
+        flags |= _HAS_CONSENT_TYPE
+        written_out.append(occasion.consent_type)
+    head = layout.occasion.pack(
+        flags | event_flag, index_of_instant[occasion.obtained_at], row, len(event_id)
+    )
+    return head + product + texts + b"".join(map(_encode_written_out, written_out))
+
+
+def _encode_text(text: str, flag: int) -> tuple[bytes, int]:
+    """Give a text as bytes, and the flag if they are what its hexadecimal digits stand for."""
+    if _HEXADECIMAL.fullmatch(text):
+        return bytes.fromhex(text), flag
+    return text.encode(), 0
+
+
+def _number(numbers: CodeNumbers, code_list: CodeList, code: str, written_out: list[str]) -> int:
+    number = numbers.number_of(code_list, code)
+    if number == NO_NUMBER and code:
+        written_out.append(code)
+        return _WRITTEN_OUT
+    return number
+
+
+def _encode_written_out(text: str) -> bytes:
+    encoded = text.encode()
+    return _TEXT_LENGTH.pack(len(encoded)) + encoded
+
+
+class Place(NamedTuple):
+    """Where to read a basis: the table's entry, the first occasion, and the end of the record."""
+
+    basis_at: int
+    occasions_at: int
+
+
+def decode_basis(
+    record: bytes, place: Place, instants: tuple[Instant, ...], numbers: CodeNumbers, layout: Layout
+) -> Basis:
+    """Read one basis; `instants` are all of the record, by index.
+
+    Raises ValueError when it is damaged, KeyError for a number that no code has.
+    """
+    try:
+        return _decode_basis(record, place, instants, numbers, layout)
+    except (struct.error, IndexError) as error:
+        raise ValueError(_DAMAGED) from error
+
+
+def _decode_basis(
+    record: bytes, place: Place, instants: tuple[Instant, ...], numbers: CodeNumbers, layout: Layout
+) -> Basis:
+    offset, ends, consent_type_number, version = layout.basis.unpack_from(record, place.basis_at)
+    at = place.occasions_at + offset
+    flags, obtained, row_number, event_length = layout.occasion.unpack_from(record, at)
+    at += layout.occasion.size
+    system_number = type_number = series_length = number_length = 0
+    if flags & _HAS_PRODUCT:
+        system_number, type_number, series_length, number_length = layout.product.unpack_from(
+            record, at
+        )
+        at += layout.product.size
+    series_at = at + event_length
+    number_at = series_at + series_length
+    texts_end = number_at + number_length
+    if texts_end > len(record):
+        raise ValueError(_DAMAGED)
+    rest = _WrittenOut(record, texts_end, numbers)
+    matrix_row_id = rest.code(CodeList.MATRIX_ROW, row_number)
+    product = None
+    if flags & _HAS_PRODUCT:
+        product = Product(
+            rest.code(CodeList.SYSTEM_CODE, system_number),
+            rest.code(CodeList.PRODUCT_TYPE, type_number),
+            _decode_text(record[series_at:number_at], flags & _IS_SERIES_HEXADECIMAL),
+            _decode_text(record[number_at:texts_end], flags & _IS_NUMBER_HEXADECIMAL),
+        )
+    event_bytes = record[at:series_at]
+    return Basis(
+        _decode_uuid(event_bytes)
+        if flags & _IS_EVENT_UUID
+        else _decode_text(event_bytes, flags & _IS_EVENT_HEXADECIMAL),
+        rest.code(CodeList.CONSENT_TYPE, consent_type_number),
+        version,
+        product,
+        instants[obtained],
+        instants[ends],
+        matrix_row_id,
+    )
+
+
+class _WrittenOut:
+    """Reads codes, those without a number from the texts that follow each other."""
+
+    def __init__(self, record: bytes, at: int, numbers: CodeNumbers) -> None:
+        self._record = record
+        self._at = at
+        self._numbers = numbers
+
+    def code(self, code_list: CodeList, number: int) -> str:
+        if number == NO_NUMBER:
+            return ""
+        if number != _WRITTEN_OUT:
+            return self._numbers.code(code_list, number)
+        (length,) = _TEXT_LENGTH.unpack_from(self._record, self._at)
+        text_at = self._at + _TEXT_LENGTH.size
+        self._at = text_at + length
+        if self._at > len(self._record):
+            raise ValueError(_DAMAGED)
+        return self._record[text_at : self._at].decode()
+
+
+def _decode_text(encoded: bytes, is_hexadecimal: int) -> str:
+    return encoded.hex() if is_hexadecimal else encoded.decode()
+
+
+def _decode_uuid(encoded: bytes) -> str:
+    if len(encoded) != _UUID_BYTES:
+        raise ValueError(_DAMAGED)
+    digits = encoded.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
