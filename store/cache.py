@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from store import record as records_of_store
 from store.meta import CacheLife, Meta, decode_meta
 from store.record import Header, decode_header
-from store.redis_client import RedisClient, Script, open_client
+from store.redis_client import RedisClient, Script, UnderWay, open_client
 from store.redis_layout import shard_tag
-from store.sharding import SHARD_COUNT, shard_of
+from store.sharding import SHARD_COUNT, shard_of, shards_of
 
 __all__ = [
     "NOTHING_CACHED",
@@ -25,7 +28,9 @@ __all__ = [
     "Batch",
     "Cache",
     "CachedEntry",
+    "ManyEntries",
     "Outcome",
+    "Sent",
     "WarmingPage",
     "open_client",
 ]
@@ -53,6 +58,28 @@ class CachedEntry(NamedTuple):
 
 NOTHING_CACHED: Final = CachedEntry(None, has_key=False, header=None, record=None)
 """What a Redis that was emptied holds, and what is known of one that does not answer."""
+
+
+class Sent(NamedTuple):
+    """A question for many customer ids that is under way: what `Cache.receive_many` is given."""
+
+    under_way: UnderWay
+    counts: Mapping[int, int]
+    shards: NDArray[np.uint8]
+    places: NDArray[np.int64]
+
+
+class ManyEntries(NamedTuple):
+    """What Redis holds for many customer ids, in the order of their shards.
+
+    `metas` go by shard. `shards` and `records` go together, and `places` tells the place that each
+    had among the ids asked for. Records are given as they are, of whatever life or format.
+    """
+
+    metas: Sequence[Meta | None]
+    shards: NDArray[np.uint8]
+    places: NDArray[np.int64]
+    records: Sequence[bytes | None]
 
 
 class Outcome(NamedTuple):
@@ -150,6 +177,47 @@ class Cache:
             for place, record in zip(places[number], records, strict=True):
                 entries[place] = _entry(meta, record)
         return entries
+
+    def send_many(self, customer_ids: Sequence[str]) -> Sent:
+        """Ask for what Redis holds for many customer ids, without awaiting it.
+
+        `receive_many` or `drop` MUST follow. An id may stand twice.
+        """
+        shards = np.frombuffer(shards_of(customer_ids), np.uint8)
+        places = np.argsort(shards, kind="stable")
+        in_order = np.array(customer_ids, dtype=object)[places].tolist()
+        commands: dict[int, Sequence[str]] = {}
+        counts: dict[int, int] = {}
+        begin = 0
+        for number, count in enumerate(np.bincount(shards, minlength=SHARD_COUNT).tolist()):
+            if count:
+                prefix = self._customer_prefixes[number]
+                keys = [prefix + customer_id for customer_id in in_order[begin : begin + count]]
+                commands[number] = ("MGET", self._meta_keys[number], *keys)
+                counts[number] = count
+                begin += count
+        return Sent(self._client.send_each(commands), counts, shards[places], places)
+
+    def receive_many(self, sent: Sent) -> ManyEntries:
+        """Give what was asked for. Record and meta of a shard were read by one command.
+
+        Of a cluster that answers in part, the rest is read as if Redis had been emptied.
+        """
+        replies = self._client.receive_each(sent.under_way)
+        metas: list[Meta | None] = [None] * SHARD_COUNT
+        records: list[bytes | None] = []
+        for number, count in sent.counts.items():
+            reply = replies.get(number)
+            if reply is None:
+                records += [None] * count
+            else:
+                metas[number] = decode_meta(reply[0])
+                records += reply[1:]
+        return ManyEntries(metas, sent.shards, sent.places, records)
+
+    def drop(self, sent: Sent) -> None:
+        """Give up waiting for what was asked for."""
+        self._client.drop(sent.under_way)
 
     def _read_one(self, customer_id: str) -> CachedEntry:
         number = shard_of(customer_id)

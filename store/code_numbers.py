@@ -214,6 +214,15 @@ class CodeNumbers:
         return self._codes[code_list, number] if number else ""
 
 
+PART_MASKS: Final = (
+    0xF << _KIND_SHIFT,
+    PURPOSE_NUMBER_MAX << _PURPOSE_SHIFT,
+    CODE_NUMBER_MAX << _CHANNEL_SHIFT,
+    CODE_NUMBER_MAX << _PARTNER_SHIFT,
+    CODE_NUMBER_MAX,
+)
+"""The bits of each part of a scope or pattern number."""
+
 _NARROW_CODE_BITS: Final = 9
 _NARROW_PARTNER_BITS: Final = 13
 _NARROW_SHARE: Final = 1 << 31
@@ -269,14 +278,7 @@ def patterns_matching(scope_number: int) -> frozenset[int]:
 
     The parts that a scope does not have are zero anyway: the subsets collapse to those there are.
     """
-    masks = (
-        0xF << _KIND_SHIFT,
-        PURPOSE_NUMBER_MAX << _PURPOSE_SHIFT,
-        CODE_NUMBER_MAX << _CHANNEL_SHIFT,
-        CODE_NUMBER_MAX << _PARTNER_SHIFT,
-        CODE_NUMBER_MAX,
-    )
     return frozenset(
         sum(scope_number & mask for mask in chosen)
-        for chosen in product(*((0, mask) for mask in masks))
+        for chosen in product(*((0, mask) for mask in PART_MASKS))
     )

@@ -8,8 +8,8 @@ as we never tell it that old answers will do.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Self
 
 import redis
 from redis.exceptions import (
@@ -60,6 +60,26 @@ class Script:
         self.text = text
         # Redis names scripts so; nothing about it is secret.
         self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class _Sent(NamedTuple):
+    """Commands for some shards that a server was sent."""
+
+    node: RedisNode
+    numbers: Sequence[int]
+    exchange: Exchange
+
+
+class UnderWay(NamedTuple):
+    """Commands that were sent and whose replies are still to be received.
+
+    `replies` are the errors that sending met already.
+    """
+
+    commands: Mapping[int, Command]
+    by_shard: Sequence[RedisNode]
+    replies: Mapping[int, Any]
+    exchanges: Sequence[_Sent]
 
 
 class RedisClient:
@@ -120,12 +140,25 @@ class RedisClient:
 
         A shard that can not be asked for is left out; UnavailableError means that none could.
         """
+        return self.receive_each(self.send_each(commands))
+
+    def send_each(self, commands: Mapping[int, Command]) -> UnderWay:
+        """Send a command on keys of each of some shards, all at once, without awaiting a reply.
+
+        `receive_each` or `drop` MUST follow.
+        """
         by_shard = self._servers.by_shard
-        replies = self._ask_each(commands, by_shard)
+        return UnderWay(commands, by_shard, *self._send_each(commands, by_shard))
+
+    def receive_each(self, sent: UnderWay) -> dict[int, Any]:
+        """Give the replies to what was sent; as `ask_each`."""
+        commands = sent.commands
+        replies = {**sent.replies} | self._receive_each(sent.exchanges)
         moved = [number for number, reply in replies.items() if isinstance(reply, MovedError)]
-        if moved and self._servers.discover(by_shard):
+        if moved and self._servers.discover(sent.by_shard):
             again = {number: commands[number] for number in moved}
-            replies |= self._ask_each(again, self._servers.by_shard)
+            problems, exchanges = self._send_each(again, self._servers.by_shard)
+            replies |= problems | self._receive_each(exchanges)
         answered = {}
         problem: UnavailableError | None = None
         for number, reply in replies.items():
@@ -137,6 +170,10 @@ class RedisClient:
         if commands and not answered:
             raise problem if problem is not None else UnavailableError(_LOST_TEXT)
         return answered
+
+    def drop(self, sent: UnderWay) -> None:
+        """Give up waiting for replies."""
+        _drop(sent.exchanges)
 
     def scan(self, pattern: str, keys_per_step: int) -> Iterator[bytes]:
         """Go through the keys that match a pattern, on all servers, some perhaps twice."""
@@ -186,18 +223,19 @@ class RedisClient:
             raise UnavailableError(_REFUSED_TEXT) from reply
         return reply
 
-    def _ask_each(
+    def _send_each(
         self, commands: Mapping[int, Command], by_shard: Sequence[RedisNode]
-    ) -> dict[int, Any]:
-        """Give the replies of all servers that are not lost, an error as a value.
+    ) -> tuple[dict[int, Any], list[_Sent]]:
+        """Send to all servers that are not lost; give the errors that some met, and the rest.
 
         Everything is sent before the first reply is awaited: one slow server costs its time once.
         """
         by_node: dict[RedisNode, list[int]] = {}
         for number in commands:
             by_node.setdefault(by_shard[number], []).append(number)
-        replies: dict[int, Any] = {}
-        under_way: list[tuple[RedisNode, list[int], Exchange]] = []
+        problems: dict[int, Any] = {}
+        under_way: list[_Sent] = []
+        is_complete = False
         try:
             for node, numbers in by_node.items():
                 if node.is_lost:
@@ -206,19 +244,29 @@ class RedisClient:
                     sent = node.send([commands[number] for number in numbers])
                 except NO_ANSWER as error:
                     self._servers.lose(node, error)
-                    replies.update(dict.fromkeys(numbers, error))
+                    problems.update(dict.fromkeys(numbers, error))
                 else:
-                    under_way.append((node, numbers, sent))
-            while under_way:
-                node, numbers, sent = under_way.pop()
+                    under_way.append(_Sent(node, numbers, sent))
+            is_complete = True
+        finally:
+            if not is_complete:
+                _drop(under_way)
+        return problems, under_way
+
+    def _receive_each(self, under_way: Sequence[_Sent]) -> dict[int, Any]:
+        """Give the replies of the servers, an error as a value."""
+        left = list(under_way)
+        replies: dict[int, Any] = {}
+        try:
+            while left:
+                node, numbers, sent = left.pop()
                 try:
                     replies.update(zip(numbers, node.receive(sent), strict=True))
                 except NO_ANSWER as error:
                     self._servers.lose(node, error)
                     replies.update(dict.fromkeys(numbers, error))
         finally:
-            for node, _, sent in under_way:
-                node.drop(sent)
+            _drop(left)
         return replies
 
     def _unavailable(self, number: int, error: Exception) -> UnavailableError:
@@ -243,6 +291,11 @@ class RedisClient:
     def _error(self, text: str) -> UnavailableError:
         """Make the error of one shard."""
         return ShardUnavailableError(text) if self._servers.is_cluster else UnavailableError(text)
+
+
+def _drop(under_way: Iterable[_Sent]) -> None:
+    for node, _, exchange in under_way:
+        node.drop(exchange)
 
 
 def open_client(url: str, reply_seconds_max: float = WRITE_REPLY_SECONDS_MAX) -> RedisClient:
