@@ -91,9 +91,7 @@ class CatalogStep:
 
         The answer is to be worked out with the new catalog's suspension, at the same instant.
         """
-        step = self._scopes.get(scope)
-        if step is None:
-            step = self._scopes[scope] = self._compare(scope)
+        step = self._step(scope)
         if step is _NOTHING_CHANGES:
             return True
         answer = answer_scope(timeline, self._new.suspension_of(scope), scope, at)
@@ -109,6 +107,16 @@ class CatalogStep:
             or reason is Reason.PARTNER_SUSPENDED
             or self._keeps_of_grants(step.grants, answer, timeline, scope, at)
         )
+
+    def leaves(self, scope: Scope) -> bool:
+        """Tell whether no difference reaches a scope: then every timeline may answer for it."""
+        return self._step(scope) is _NOTHING_CHANGES
+
+    def _step(self, scope: Scope) -> _ScopeStep:
+        step = self._scopes.get(scope)
+        if step is None:
+            step = self._scopes[scope] = self._compare(scope)
+        return step
 
     def _keeps_of_grants(
         self,

@@ -6,21 +6,17 @@ of messages.
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from typing import Final, NamedTuple
 
-from decision.answer import Answer, ShareAnswer, answer_scope
+from decision.answer import Answer, answer_scope
 from decision.errors import (
     FieldFault,
     InvalidArgumentError,
-    MayweError,
-    OverloadedError,
-    UnavailableError,
 )
 from decision.event_rules import check_identifier, check_instant
 from decision.instants import Instant
-from decision.reasons import Reason
 from service.asked import Asked, CheckQuestion, Questions, ask
 from store.publications import Catalogs, PublishedCatalog
 from store.reader import PermissionReader, Permissions
@@ -61,15 +57,6 @@ class Undetermined(NamedTuple):
     decision_id: str
 
 
-class AudienceDecision(NamedTuple):
-    """The reasons for the customers of one chunk, in its order."""
-
-    reasons: Sequence[Reason]
-    decided_at: Instant
-    publication: int
-    is_outside_promise: bool = False
-
-
 class Checker:
     """Answers checks. Safe to be used by several threads."""
 
@@ -85,71 +72,15 @@ class Checker:
         Raises InvalidArgumentError, and UnavailableError or OverloadedError when the answer can not
         be known.
         """
-        asked = self._asked_by(check)
+        asked = self.asked_by(check)
         (permissions,) = self._read((check.customer_id,), (asked,), check.token, check.at)
         return _decide(check, asked, permissions)
-
-    def decide_each(
-        self, checks: Iterable[Check | MayweError]
-    ) -> list[Decision | Undetermined | MayweError]:
-        """Answer each of many checks by itself: with a decision, an error, or that it is unknown.
-
-        A check that could not even be read is given as its error, and given back.
-        """
-        results: list[Decision | Undetermined | MayweError | None] = []
-        readable: dict[tuple[Token | None, Instant | None], list[_Entry]] = {}
-        for index, check in enumerate(checks):
-            error: MayweError | None = None
-            if isinstance(check, MayweError):
-                error = check
-            else:
-                try:
-                    entry = _Entry(index, check, self._asked_by(check))
-                    readable.setdefault((check.token, check.at), []).append(entry)
-                except MayweError as fault:
-                    error = fault
-            results.append(error)
-        for (token, at), entries in readable.items():
-            for index, decided in self._decide_together(token, at, entries):
-                results[index] = decided
-        return [result for result in results if result is not None]
 
     def refuse_faulty_question(self, question: CheckQuestion, at: Instant | None) -> None:
         """Check a question that is asked about many customers. Raises InvalidArgumentError."""
         self._ask(question, at)
 
-    def decide_audience(
-        self,
-        customer_ids: Sequence[str],
-        question: CheckQuestion,
-        at: Instant | None,
-        token: Token | None,
-    ) -> AudienceDecision:
-        """Answer one question for each of many customers; what can not be known is UNAVAILABLE.
-
-        The question was checked before. Raises InvalidArgumentError for a faulty customer id.
-        """
-        for index, customer_id in enumerate(customer_ids):
-            check_identifier(f"chunk.customer_ids[{index}]", customer_id)
-        try:
-            found = self._reader.read(customer_ids, question.scopes, token, at)
-        except (UnavailableError, OverloadedError):
-            return AudienceDecision([Reason.UNAVAILABLE] * len(customer_ids), self._instant(at), 0)
-        asked = self._ask(question, None)
-        reasons = []
-        for permissions in found:
-            if asked.published is not permissions.published:
-                asked = ask(question, permissions.published)
-            answers = _answers(permissions, asked, _instant_of(permissions, at))
-            reasons.append(ShareAnswer(answers).reason)
-        return AudienceDecision(
-            reasons,
-            max((_instant_of(permissions, at) for permissions in found), default=self._instant(at)),
-            max((permissions.publication for permissions in found), default=0),
-            any(permissions.is_outside_promise for permissions in found),
-        )
-
-    def _asked_by(self, check: Check) -> Asked:
+    def asked_by(self, check: Check) -> Asked:
         """Give what a check asks about. Raises InvalidArgumentError with all that is wrong."""
         faults: list[FieldFault] = []
         try:
@@ -206,37 +137,25 @@ class Checker:
         # That happens once a publication; then everything is read, whatever is published next.
         return self._reader.read(customer_ids, None, token, at)
 
-    def _decide_together(
-        self, token: Token | None, at: Instant | None, entries: Sequence["_Entry"]
-    ) -> Iterable[tuple[int, Decision | Undetermined]]:
-        customer_ids = [entry.check.customer_id for entry in entries]
-        try:
-            found = self._read(customer_ids, [entry.asked for entry in entries], token, at)
-        except (UnavailableError, OverloadedError):
-            return [
-                (entry.place, Undetermined(self._instant(at), _new_decision_id()))
-                for entry in entries
-            ]
+    def decide_each(self, checks: Sequence[Check], asked: Sequence[Asked]) -> list[Decision]:
+        """Answer checks that were read with `asked_by`, all with the same token and instant.
+
+        Raises UnavailableError or OverloadedError when one of the answers can not be known.
+        """
+        customer_ids = [check.customer_id for check in checks]
+        found = self._read(customer_ids, asked, checks[0].token, checks[0].at)
         return [
-            (entry.place, _decide(entry.check, entry.asked, permissions))
-            for entry, permissions in zip(entries, found, strict=True)
+            _decide(check, one, permissions)
+            for check, one, permissions in zip(checks, asked, found, strict=True)
         ]
 
-    def _instant(self, at: Instant | None) -> Instant:
+    def instant(self, at: Instant | None) -> Instant:
         """Give the instant that was asked about where nothing could be read for it."""
         now = self._reader.now()
         return now if at is None else max(now, at)
 
 
-class _Entry(NamedTuple):
-    """A check of a batch, where it stands there, and what it asks about."""
-
-    place: int
-    check: Check
-    asked: Asked
-
-
-def _instant_of(permissions: Permissions, at: Instant | None) -> Instant:
+def instant_of(permissions: Permissions, at: Instant | None) -> Instant:
     """Give the instant to decide for: the one asked about, or what was now for those who read."""
     return permissions.now if at is None else max(permissions.now, at)
 
@@ -247,14 +166,15 @@ _ID_PREFIX: Final = secrets.token_hex(12)
 _ID_COUNTER: Final = count()
 
 
-def _new_decision_id() -> str:
+def new_decision_id() -> str:
+    """Give an id that no other decision has."""
     return f"{_ID_PREFIX}{next(_ID_COUNTER):x}"
 
 
 def _decide(check: Check, asked: Asked, permissions: Permissions) -> Decision:
     if asked.published is not permissions.published:
         asked = ask(check.question, permissions.published)
-    at = _instant_of(permissions, check.at)
+    at = instant_of(permissions, check.at)
     answers = _answers(permissions, asked, at)
     return Decision(
         answers,
@@ -262,7 +182,7 @@ def _decide(check: Check, asked: Asked, permissions: Permissions) -> Decision:
         permissions.state_version,
         permissions.publication,
         at,
-        _new_decision_id(),
+        new_decision_id(),
         permissions.is_outside_promise,
     )
 

@@ -50,6 +50,17 @@ class CatalogSteps:
             return step.is_exact
         return all(step.keeps(timeline, scope, at) for scope in scopes)
 
+    def leave(self, number: int, published: PublishedCatalog, scopes: Collection[Scope]) -> bool:
+        """Tell whether everybody's answers for scopes are the same as under publication `number`.
+
+        Suspensions aside: they are to be those of `published`, the newest publication.
+        """
+        try:
+            step = self._step(published.epoch, number, published.number)
+        except (UnavailableError, OverloadedError):
+            return False
+        return all(step.leaves(scope) for scope in scopes)
+
     def _compare(self, epoch: int, number: int, newest_number: int) -> CatalogStep:
         old, new = self._catalogs.get(number), self._catalogs.get(newest_number)
         if new.epoch != epoch or old.epoch not in (epoch, NO_EPOCH):

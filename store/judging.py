@@ -97,7 +97,7 @@ class Answers:
 
 
 class Records:
-    """Records laid end to end. What is missing or not of the narrow format is not `readable`.
+    """Records laid end to end. What `is_missing` or not of the narrow format is not `readable`.
 
     `readable`, `is_known`, `epochs`, `incarnations`, `versions` and `publications` go by a record's
     place; of what is not readable they mean nothing.
@@ -105,9 +105,11 @@ class Records:
 
     def __init__(self, records: Sequence[bytes | None]) -> None:
         """Lay out records; None is a missing one."""
-        present: Sequence[bytes] = (
-            [_MISSING if one is None else one for one in records] if None in records else records  # type: ignore[assignment]  # there is no None
-        )
+        self.is_missing: Flags = np.zeros(len(records), np.bool_)
+        present: Sequence[bytes] = records  # type: ignore[assignment]  # unless there is a None
+        if None in records:
+            self.is_missing = np.array([one is None for one in records], np.bool_)
+            present = [_MISSING if one is None else one for one in records]
         lengths = np.fromiter(map(len, present), np.int64, len(present))
         fits = (lengths >= _FIXED_BYTES) & (lengths % ALIGNMENT_BYTES == 0)
         if not fits.all():

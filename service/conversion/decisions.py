@@ -1,21 +1,24 @@
 """Checks and decisions: the messages of DecisionService's checks, to domain values and back."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 from maywe.v1 import common_pb2, decision_pb2
 
 from decision.answer import ShareAnswer
 from decision.errors import FieldFault, InvalidArgumentError
 from decision.questions import ContactQuestion, ShareQuestion
 from decision.reasons import Reason, verdict_of
-from service.checking import AudienceDecision, Check, Decision, Undetermined
+from service.audiences import ChunkDecision
+from service.checking import Check, Decision, Undetermined
 from service.conversion.reading import optional_instant
 from service.conversion.writing import (
     basis_fields,
     dataset_answer_message,
     optional_timestamp_fields,
     reason_value,
+    timestamp,
     timestamp_fields,
     verdict_value,
 )
@@ -134,15 +137,45 @@ def _undetermined(result: Undetermined) -> dict[str, Any]:
     }
 
 
-def verdicts_message(decision: AudienceDecision) -> decision_pb2.AudienceVerdicts:
-    """Write the answers to one chunk of an audience."""
-    return decision_pb2.AudienceVerdicts(
-        verdicts=[verdict_value(verdict_of(reason)) for reason in decision.reasons],
-        reasons=[reason_value(reason) for reason in decision.reasons],
-        decided_at=timestamp_fields(decision.decided_at),
-        catalog_publication=decision.publication,
-        outside_promise=decision.is_outside_promise,
+_VERDICTS_FIELD: Final = decision_pb2.AudienceVerdicts.VERDICTS_FIELD_NUMBER
+_REASONS_FIELD: Final = decision_pb2.AudienceVerdicts.REASONS_FIELD_NUMBER
+_LENGTH_DELIMITED: Final = 2
+_VARINT_BITS: Final = 7
+
+_REASON_VALUES: Final = np.zeros(len(Reason) + 1, np.uint8)
+_VERDICT_VALUES: Final = np.zeros(len(Reason) + 1, np.uint8)
+for _reason in Reason:
+    _REASON_VALUES[_reason] = reason_value(_reason)
+    _VERDICT_VALUES[_reason] = verdict_value(verdict_of(_reason))
+
+
+def verdicts_response(decision: ChunkDecision) -> decision_pb2.FilterAudienceResponse:
+    """Write the answers to one chunk of an audience.
+
+    The lists are given as protobuf has them on the wire, a byte for each of these small numbers:
+    thousands would take their time one by one.
+    """
+    response = decision_pb2.FilterAudienceResponse()
+    verdicts = response.verdicts
+    verdicts.MergeFromString(
+        _packed(_VERDICTS_FIELD, _VERDICT_VALUES[decision.reasons].tobytes())
+        + _packed(_REASONS_FIELD, _REASON_VALUES[decision.reasons].tobytes())
     )
+    verdicts.decided_at.CopyFrom(timestamp(decision.decided_at))
+    verdicts.catalog_publication = decision.publication
+    verdicts.outside_promise = decision.is_outside_promise
+    return response
+
+
+def _packed(field: int, values: bytes) -> bytes:
+    """Write a packed field of numbers below 128."""
+    head = bytearray([field << 3 | _LENGTH_DELIMITED])
+    length = len(values)
+    while length >> _VARINT_BITS:
+        head.append(length & 0x7F | 0x80)
+        length >>= _VARINT_BITS
+    head.append(length)
+    return bytes(head) + values
 
 
 def audience_end_message(counts: Mapping[Reason, int]) -> decision_pb2.AudienceEnd:

@@ -1,23 +1,30 @@
 """DecisionService: checks, batches and audiences; lists and explanations are next door."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import grpc
+import numpy as np
 from maywe.v1 import decision_pb2, decision_pb2_grpc
 
 from decision.errors import FieldFault, InvalidArgumentError, MayweError
 from decision.reasons import Reason
+from service.audiences import AudienceDecider
+from service.batches import BatchDecider
 from service.checking import Check, Checker
 from service.composition import Application
 from service.conversion import decisions
 from service.errors import StreamOrderError, problem_of, status_of
+from service.reading_ahead import ReadAhead
 from service.servicers.explaining import explain
 from service.servicers.listing import list_allowed
+from store.bulk_reading import BulkReader
 
 CHECKS_PER_BATCH_MAX: Final = 1000
 CUSTOMERS_PER_CHUNK_MAX: Final = 10_000
+
+CHUNKS_AHEAD_MAX: Final = 1
+"""Chunks of a stream that are asked for in Redis before the one before them is answered."""
 
 
 class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
@@ -27,6 +34,10 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
         """Answer from the stores of an application."""
         self._application = application
         self._checker = Checker(application.reader, application.catalogs)
+        self._bulk = BulkReader(
+            application.stores.check_cache, application.catalogs, application.keeper
+        )
+        self._batches = BatchDecider(self._bulk, self._checker)
 
     def MayContact(
         self, request: decision_pb2.MayContactRequest, context: grpc.ServicerContext
@@ -56,7 +67,7 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
                 if isinstance(result, MayweError)
                 else decisions.batch_result(item, result)
                 for item, result in zip(
-                    request.checks, self._checker.decide_each(checks), strict=True
+                    request.checks, self._batches.decide_each(checks), strict=True
                 )
             ]
         )
@@ -73,16 +84,24 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
             raise StreamOrderError("question", received)
         check = decisions.audience_check(first.question)
         self._checker.refuse_faulty_question(check.question, check.at)
-        counts: Counter[Reason] = Counter()
-        for request in request_iterator:
-            if request.WhichOneof("part") != "chunk":
-                raise StreamOrderError("chunk", request.WhichOneof("part") or "an empty message")
-            decided = self._checker.decide_audience(
-                _chunk(request.chunk.customer_ids), check.question, check.at, check.token
-            )
-            counts.update(decided.reasons)
-            yield decision_pb2.FilterAudienceResponse(verdicts=decisions.verdicts_message(decided))
-        yield decision_pb2.FilterAudienceResponse(end=decisions.audience_end_message(counts))
+        decider = AudienceDecider(self._bulk, self._application.reader, check)
+        counts = np.zeros(len(Reason) + 1, np.int64)
+        # The next chunk is on its way from Redis while this one is decided and sent.
+        chunks = ReadAhead(
+            (decider.begin(_chunk(request)) for request in request_iterator),
+            CHUNKS_AHEAD_MAX,
+            decider.drop,
+        )
+        context.add_callback(chunks.close)
+        try:
+            for chunk in chunks:
+                decided = decider.finish(chunk)
+                counts += np.bincount(decided.reasons, minlength=len(counts))
+                yield decisions.verdicts_response(decided)
+        finally:
+            chunks.close()
+        found = {Reason(number): int(counts[number]) for number in np.flatnonzero(counts).tolist()}
+        yield decision_pb2.FilterAudienceResponse(end=decisions.audience_end_message(found))
 
     def ListAllowed(
         self, request: decision_pb2.ListAllowedRequest, context: grpc.ServicerContext
@@ -104,8 +123,10 @@ def _read(item: decision_pb2.BatchCheckItem) -> Check | MayweError:
         return error
 
 
-def _chunk(customer_ids: Iterable[str]) -> list[str]:
-    chunk = list(customer_ids)
+def _chunk(request: decision_pb2.FilterAudienceRequest) -> list[str]:
+    if request.WhichOneof("part") != "chunk":
+        raise StreamOrderError("chunk", request.WhichOneof("part") or "an empty message")
+    chunk = list(request.chunk.customer_ids)
     if not 1 <= len(chunk) <= CUSTOMERS_PER_CHUNK_MAX:
         problem = f"a chunk has 1 to {CUSTOMERS_PER_CHUNK_MAX} customer ids, not {len(chunk)}"
         raise InvalidArgumentError(FieldFault("chunk.customer_ids", problem))

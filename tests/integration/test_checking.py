@@ -6,7 +6,9 @@ import pytest
 
 from decision.answer import Answer
 from decision.questions import ContactQuestion, ShareQuestion
+from service.batches import BatchDecider
 from service.checking import Check, Checker, Decision
+from store.bulk_reading import BulkReader
 from store.cache import Cache
 from store.projector import Projector
 from store.publications import Catalogs
@@ -20,11 +22,23 @@ BY_PHONE = ContactQuestion("advertising", "phone")
 
 
 @pytest.fixture
-def checker(ledger: Ledger, cache: Cache) -> Checker:
-    """A checker in a process that knows the first publication and looks for no other by itself."""
+def catalogs(ledger: Ledger) -> Catalogs:
+    """Those of a process that knows the first publication and looks for no other by itself."""
     catalogs = Catalogs(ledger.engine)
     catalogs.refresh()
+    return catalogs
+
+
+@pytest.fixture
+def checker(ledger: Ledger, cache: Cache, catalogs: Catalogs) -> Checker:
+    """A checker in such a process."""
     return Checker(PermissionReader(ledger.engine, cache, catalogs, leased()), catalogs)
+
+
+@pytest.fixture
+def batches(cache: Cache, catalogs: Catalogs, checker: Checker) -> BatchDecider:
+    """Who decides batches in such a process."""
+    return BatchDecider(BulkReader(cache, catalogs, leased()), checker)
 
 
 def with_a_new_channel() -> dict[str, Any]:
@@ -36,9 +50,9 @@ def with_a_new_channel() -> dict[str, Any]:
     return content
 
 
-def decisions(checker: Checker, *checks: Check) -> list[Decision]:
+def decisions(batches: BatchDecider, *checks: Check) -> list[Decision]:
     """The decisions of a batch in which nothing fails."""
-    found = checker.decide_each(checks)
+    found = batches.decide_each(checks)
     assert all(isinstance(one, Decision) for one in found)
     return [one for one in found if isinstance(one, Decision)]
 
@@ -65,21 +79,23 @@ def test_a_channel_that_the_cache_told_of_is_suggested(
     assert checker.decide(Check("ann", BY_PHONE)).allowed_channels == ["phone", "messenger"]
 
 
-def test_a_channel_that_a_token_told_of_is_suggested(ledger: Ledger, checker: Checker) -> None:
+def test_a_channel_that_a_token_told_of_is_suggested(ledger: Ledger, batches: BatchDecider) -> None:
     """In a batch as well, beside checks that know of no token."""
     ledger.consent("ann")
     number = ledger.publish(with_a_new_channel(), rolled_out=False)
     token = Token(1, {}, number)
-    for decision in decisions(checker, Check("ann", BY_PHONE, token=token), Check("ann", BY_PHONE)):
+    for decision in decisions(batches, Check("ann", BY_PHONE, token=token), Check("ann", BY_PHONE)):
         assert decision.allowed_channels == ["phone", "messenger"]
 
 
-def test_a_share_beside_a_contact_suggests_no_channel(ledger: Ledger, checker: Checker) -> None:
+def test_a_share_beside_a_contact_suggests_no_channel(
+    ledger: Ledger, batches: BatchDecider
+) -> None:
     """Each check of a batch has what it asked for, whatever the others made be read."""
     ledger.consent("ann")
     ledger.publish(with_a_new_channel())
     share = Check("ann", ShareQuestion("advertising", "acme", ("scoring",)))
-    contact, shared = decisions(checker, Check("ann", BY_PHONE), share)
+    contact, shared = decisions(batches, Check("ann", BY_PHONE), share)
     assert contact.allowed_channels == ["phone", "messenger"]
     assert shared.allowed_channels == []
     assert [type(answer) for answer in shared.answers] == [Answer]

@@ -1,7 +1,6 @@
 """Cached records: nothing that a check can ask is lost on the way through the bytes."""
 
 import uuid
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -9,13 +8,12 @@ from hypothesis import strategies as st
 
 from decision.answer import answer_scope
 from decision.catalog_history import CodeList
-from decision.instants import BEGINNING, FOREVER, Instant
+from decision.instants import BEGINNING, FOREVER
 from decision.products import Product
 from decision.reasons import Reason
-from decision.scopes import Scope, ScopeKind, contact, process, share
+from decision.scopes import Scope, share
 from decision.selectors import EVERYTHING, Selector
 from decision.timeline import (
-    NO_BASIS,
     NOBODY,
     Basis,
     PermissionTimeline,
@@ -29,106 +27,16 @@ from store.code_numbers import (
     patterns_matching,
     wide_scope_number,
 )
-
-NUMBERS = CodeNumbers(
-    {
-        (code_list, f"{code_list.value}-{index}"): index
-        for code_list in (CodeList.PURPOSE, CodeList.CHANNEL, CodeList.PARTNER, CodeList.DATASET)
-        for index in (1, 2)
-    }
-    | {
-        (code_list, f"numbered-{index}"): index
-        for code_list in (
-            CodeList.CONSENT_TYPE,
-            CodeList.MATRIX_ROW,
-            CodeList.SYSTEM_CODE,
-            CodeList.PRODUCT_TYPE,
-        )
-        for index in (1, 2)
-    }
+from tests.unit.record_builders import (
+    ASKABLE,
+    HOUR,
+    MADE_AT,
+    NUMBERS,
+    SCOPES,
+    encode,
+    selectors,
+    timelines,
 )
-PURPOSES = ("purpose-1", "purpose-2")
-SCOPES = [
-    *(contact(purpose, channel) for purpose in PURPOSES for channel in ("channel-1", "channel-2")),
-    *(
-        share(purpose, partner, dataset)
-        for purpose in PURPOSES
-        for partner in ("partner-1", "partner-2")
-        for dataset in ("dataset-1", "dataset-2")
-    ),
-    *(process(purpose) for purpose in PURPOSES),
-]
-HOUR = 3600 * 1_000_000
-MADE_AT = 1000 * 24 * HOUR
-INSTANTS = [MADE_AT + offset * HOUR for offset in (-100, -25, -24, -23, -1, 0, 1, 100)]
-
-products = st.none() | st.builds(Product, st.text(max_size=4), number=st.text(max_size=4))
-bases = st.builds(
-    Basis,
-    st.text(min_size=1, max_size=5),
-    st.text(min_size=1, max_size=5),
-    st.integers(1, 3),
-    products,
-    st.sampled_from(INSTANTS),
-    st.sampled_from([*INSTANTS, FOREVER]),
-    st.text(max_size=3),
-)
-selectors = st.just(EVERYTHING) | st.builds(
-    Selector,
-    kind=st.none() | st.sampled_from(ScopeKind),
-    purpose=st.sampled_from(["", *PURPOSES]),
-).filter(lambda selector: bool(selector.named()))
-selectors |= st.builds(Selector, channel=st.sampled_from(["channel-1", "channel-2"]))
-selectors |= st.builds(
-    Selector,
-    partner=st.sampled_from(["partner-1", "partner-2"]),
-    dataset=st.sampled_from(["", "dataset-1"]),
-)
-
-
-@st.composite
-def segments(draw: st.DrawFn, basis_count: int) -> list[Segment]:
-    """Adjacent segments from the beginning or from some instant on, for ever."""
-    starts = draw(st.lists(st.sampled_from([BEGINNING, *INSTANTS]), min_size=1, unique=True))
-    starts.sort()
-    found = []
-    for start, end in zip(starts, [*starts[1:], FOREVER], strict=True):
-        basis = draw(st.integers(NO_BASIS, basis_count - 1))
-        denials = [it for it in Reason if it is not Reason.ALLOWED]
-        reason = Reason.ALLOWED if basis != NO_BASIS else draw(st.sampled_from(denials))
-        found.append(Segment(start, end, reason, basis))
-    return found
-
-
-@st.composite
-def timelines(draw: st.DrawFn) -> PermissionTimeline:
-    """Permissions of a known customer."""
-    used = draw(st.lists(bases, max_size=4, unique=True))
-    scopes = draw(st.lists(st.sampled_from(SCOPES), unique=True))
-    restricted: list[RestrictedInterval] = []
-    for selector in draw(st.lists(selectors, max_size=3)):
-        start, end = sorted(
-            draw(
-                st.lists(st.sampled_from([*INSTANTS, FOREVER]), min_size=2, max_size=2, unique=True)
-            )
-        )
-        restricted.append(RestrictedInterval(selector, start, end))
-    return PermissionTimeline(
-        is_known=True,
-        segments={scope: draw(segments(len(used))) for scope in scopes},
-        restrictions=restricted,
-        bases=used,
-    )
-
-
-def encode(timeline: PermissionTimeline, version: int = 1, publication: int = 1) -> bytes:
-    """A record of which a test names only what matters to it."""
-    return record.encode(
-        timeline, NUMBERS, version=version, publication=publication, made_at=MADE_AT
-    )
-
-
-ASKABLE: Sequence[Instant] = [at for at in INSTANTS if at >= MADE_AT - HOUR]
 
 
 @given(timelines())

@@ -1,0 +1,128 @@
+"""Records judged by the thousand are answered as one by one."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from decision.answer import answer_scope
+from decision.catalog import Interval
+from decision.instants import BEGINNING, FOREVER
+from decision.reasons import Reason
+from decision.scopes import Scope
+from decision.timeline import NOBODY, PermissionTimeline
+from store import record
+from store.judging import Records, asked_scopes
+from tests.unit.record_builders import (
+    ASKABLE,
+    INSTANTS,
+    MADE_AT,
+    NUMBERS,
+    SCOPES,
+    encode,
+    timelines,
+)
+
+pytestmark = pytest.mark.property
+
+many_timelines = st.lists(timelines() | st.just(NOBODY), min_size=1, max_size=6)
+instants = st.sampled_from(ASKABLE) | st.sampled_from(ASKABLE).map(lambda at: at - 1)
+suspensions = st.none() | st.lists(
+    st.sampled_from([BEGINNING, *INSTANTS, FOREVER]), min_size=2, max_size=2, unique=True
+).map(lambda ends: Interval(min(ends), max(ends)))
+asked_lists = st.lists(st.tuples(st.sampled_from(SCOPES), suspensions), min_size=1, max_size=4)
+
+
+@given(many_timelines, asked_lists, instants)
+def test_judged_together_as_one_by_one(
+    held: list[PermissionTimeline], asked: list[tuple[Scope, Interval | None]], at: int
+) -> None:
+    """Reason, end and basis are those of `answer_scope`, for every record and scope."""
+    written = [encode(timeline) for timeline in held]
+    records = Records(written)
+    assert records.readable.all()
+    pairs = [(place, scope) for place in range(len(held)) for scope in range(len(asked))]
+    places, scopes = (np.array(numbers) for numbers in zip(*pairs, strict=True))
+    answers = records.judge(
+        places,
+        asked_scopes([one for one, _ in asked], [one for _, one in asked], NUMBERS),
+        scopes,
+        at,
+        with_not_after=True,
+    )
+    assert not answers.is_damaged.any()
+    for index, (place, number) in enumerate(pairs):
+        scope, suspension = asked[number]
+        expected = answer_scope(held[place], suspension, scope, at)
+        assert Reason(int(answers.reasons[index])) is expected.reason
+        if expected.is_allowed:
+            assert int(answers.not_after[index]) == expected.not_after
+            basis = int(answers.bases[index])
+            assert record.read_basis(written[place], basis, NUMBERS) == expected.basis
+
+
+@given(many_timelines, st.data())
+def test_headers_are_read_as_one_by_one(
+    held: list[PermissionTimeline], data: st.DataObject
+) -> None:
+    """Life, version and publication of each record, also beside missing ones."""
+    numbers = st.integers(0, 2**32 - 1)
+    written: list[bytes | None] = []
+    for timeline in held:
+        version = data.draw(st.integers(0, 2**63))
+        plain = encode(timeline, version=version, publication=data.draw(numbers))
+        written.append(record.stamp(plain, data.draw(numbers), data.draw(numbers)))
+    written.insert(data.draw(st.integers(0, len(written))), None)
+    records = Records(written)
+    for place, one in enumerate(written):
+        assert records.readable[place] == (one is not None)
+        if one is not None:
+            header = record.decode_header(one)
+            assert header == (
+                records.is_known[place],
+                records.epochs[place],
+                records.incarnations[place],
+                records.versions[place],
+                records.publications[place],
+            )
+
+
+damages = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6)
+
+
+@given(many_timelines, damages, st.integers(0, 8), st.sampled_from(SCOPES))
+def test_damaged_records_do_no_harm(
+    held: list[PermissionTimeline], damage: list[tuple[int, int]], cut: int, scope: Scope
+) -> None:
+    """They are told apart, or answered as they read one by one; their neighbours are untouched."""
+    first = bytearray(encode(held[0]))
+    for at, byte in damage:
+        first[at % len(first)] = byte
+    written = [bytes(first[: len(first) - cut]), *map(encode, held)]
+    records = Records(written)
+    assert records.readable[1:].all()
+    places = np.flatnonzero(records.readable)
+    asked = asked_scopes([scope], [None], NUMBERS)
+    answers = records.judge(places, asked, np.zeros_like(places), MADE_AT)
+    for index, place in enumerate(places):
+        if answers.is_damaged[index]:
+            assert place == 0
+            continue
+        try:
+            selection = NUMBERS.selection((scope,))
+            decoded = record.decode(written[place], NUMBERS, selection).timeline
+        except (ValueError, LookupError):
+            # It reads whole records, beyond what the answer needs.
+            assert place == 0
+            continue
+        found = Reason(int(answers.reasons[index]))
+        assert found is answer_scope(decoded, None, scope, MADE_AT).reason
+
+
+def test_what_is_no_narrow_record_is_left_to_be_read_one_by_one() -> None:
+    """Wide ones, those of older versions, and what is none at all."""
+    known = encode(NOBODY)
+    wide = bytes([record.WIDE.format]) + known[1:]
+    older = bytes([1]) + known[1:]
+    readable = Records([known, wide, older, b"", b"abcd", None, known]).readable
+    assert readable.tolist() == [True, False, False, False, False, False, True]
