@@ -4,8 +4,9 @@ What lives here: writing bases as bytes and reading one of them. A basis names i
 wording version and end, and the occasion that gave it: event, product, matrix row and when. Several
 bases mostly share one. The occasions follow the table of bases.
 
-Codes are written as their numbers, and as text where they have none; an event id that is a UUID,
-and other texts that are hexadecimal digits in pairs, take half the room.
+Codes are written as their numbers, and as text where they have none. Hexadecimal digits in pairs
+take half the room: those of a UUID, those that end an event id, and series and numbers of nothing
+else.
 """
 
 import re
@@ -22,7 +23,7 @@ from store.record.layout import Layout
 
 _HAS_PRODUCT: Final = 1
 _IS_EVENT_UUID: Final = 2
-_IS_EVENT_HEXADECIMAL: Final = 4
+_ENDS_EVENT_HEXADECIMAL: Final = 4
 _IS_SERIES_HEXADECIMAL: Final = 8
 _IS_NUMBER_HEXADECIMAL: Final = 16
 _HAS_CONSENT_TYPE: Final = 32
@@ -33,7 +34,9 @@ _WRITTEN_OUT: Final = 0xFFFF
 _TEXT_LENGTH: Final = struct.Struct("<I")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HEXADECIMAL: Final = re.compile(r"(?:[0-9a-f]{2})+")
+_HEXADECIMAL_END: Final = re.compile(r"(?:[0-9a-f]{2}){2,}\Z")
 _UUID_BYTES: Final = 16
+_BYTE_MAX: Final = 0xFF
 
 _DAMAGED: Final = "a basis in a cached record is damaged"
 
@@ -93,9 +96,7 @@ def _encode_occasion(
 ) -> bytes:
     flags = 0
     written_out: list[str] = []
-    event_id, event_flag = _encode_text(occasion.event_id, _IS_EVENT_HEXADECIMAL)
-    if _UUID.fullmatch(occasion.event_id):
-        event_id, event_flag = bytes.fromhex(occasion.event_id.replace("-", "")), _IS_EVENT_UUID
+    event_id, event_flag = _encode_event_id(occasion.event_id)
     row = _number(numbers, CodeList.MATRIX_ROW, occasion.matrix_row_id, written_out)
     product, texts = b"", event_id
     if occasion.product is not None:
@@ -117,6 +118,19 @@ def _encode_occasion(
         flags | event_flag, index_of_instant[occasion.obtained_at], row, len(event_id)
     )
     return head + product + texts + b"".join(map(_encode_written_out, written_out))
+
+
+def _encode_event_id(text: str) -> tuple[bytes, int]:
+    """Give an event id as bytes and the flag of how; before an end of digits its length stands."""
+    if _UUID.fullmatch(text):
+        return bytes.fromhex(text.replace("-", "")), _IS_EVENT_UUID
+    found = _HEXADECIMAL_END.search(text)
+    if found is not None:
+        before = text[: found.start()].encode()
+        if len(before) <= _BYTE_MAX:
+            end = bytes.fromhex(found[0])
+            return bytes((len(before),)) + before + end, _ENDS_EVENT_HEXADECIMAL
+    return text.encode(), 0
 
 
 def _encode_text(text: str, flag: int) -> tuple[bytes, int]:
@@ -187,11 +201,8 @@ def _decode_basis(
             _decode_text(record[series_at:number_at], flags & _IS_SERIES_HEXADECIMAL),
             _decode_text(record[number_at:texts_end], flags & _IS_NUMBER_HEXADECIMAL),
         )
-    event_bytes = record[at:series_at]
     return Basis(
-        _decode_uuid(event_bytes)
-        if flags & _IS_EVENT_UUID
-        else _decode_text(event_bytes, flags & _IS_EVENT_HEXADECIMAL),
+        _decode_event_id(record[at:series_at], flags),
         rest.code(CodeList.CONSENT_TYPE, consent_type_number),
         version,
         product,
@@ -224,6 +235,15 @@ class _WrittenOut:
 
 def _decode_text(encoded: bytes, is_hexadecimal: int) -> str:
     return encoded.hex() if is_hexadecimal else encoded.decode()
+
+
+def _decode_event_id(encoded: bytes, flags: int) -> str:
+    if flags & _IS_EVENT_UUID:
+        return _decode_uuid(encoded)
+    if flags & _ENDS_EVENT_HEXADECIMAL:
+        end_at = 1 + encoded[0]
+        return encoded[1:end_at].decode() + encoded[end_at:].hex()
+    return encoded.decode()
 
 
 def _decode_uuid(encoded: bytes) -> str:

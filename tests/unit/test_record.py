@@ -109,6 +109,9 @@ texts = st.one_of(
     st.uuids().map(str),
     st.text("0123456789", max_size=20),
     st.text("0123456789abcdefABCDEF-", max_size=40),
+    st.text("rowж-", max_size=8).flatmap(
+        lambda start: st.text("0123456789abcdef", max_size=40).map(lambda end: start + end)
+    ),
 )
 codes = st.sampled_from(["", "numbered-1", "numbered-2", "without a number", "еще один"])
 
