@@ -5,7 +5,7 @@ What lives here: the faults of a document at odds with what is published or reco
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from decision.catalog import Catalog
@@ -16,8 +16,11 @@ from decision.scopes import Scope
 from decision.selectors import Selector
 
 
-class CodeList(Enum):
-    """The lists of a catalog whose codes may be in use, or are kept by number in cached records."""
+class CodeList(StrEnum):
+    """The lists of a catalog whose codes may be in use, or are kept by number in cached records.
+
+    A StrEnum hashes as a str does, in C; numbers are looked up a great deal.
+    """
 
     PURPOSE = "purpose"
     CHANNEL = "channel"

@@ -17,13 +17,10 @@ from decision.event_rules import check_identifier
 from decision.instants import Instant
 from decision.reasons import Reason
 from service.asked import CheckQuestion
-from service.checking import Check, instant_of
+from service.checking import IDENTIFIER_LENGTH_PLAIN_MAX, Check, instant_of
 from store.bulk_reading import BulkReader, ManyPermissions, Reading
 from store.judging import Flags, asked_scopes
 from store.reader import PermissionReader
-
-IDENTIFIER_LENGTH_PLAIN_MAX: Final = 128
-"""Ids up to this length of printable characters need no closer look."""
 
 _NOT_ANSWERED: Final = 0
 

@@ -15,9 +15,17 @@ from decision.instants import Instant
 from decision.reasons import Reason
 from decision.scopes import Scope
 from service.asked import Asked, ask
-from service.checking import Check, Checker, Decision, Undetermined, new_decision_id
+from service.checking import (
+    Check,
+    Checker,
+    Decision,
+    Undetermined,
+    is_plain_identifier,
+    new_decision_id,
+)
 from store.bulk_reading import BulkReader, ManyPermissions
 from store.judging import asked_scopes
+from store.judging_bases import read_bases
 from store.record import read_basis
 from store.token import Token
 
@@ -52,13 +60,19 @@ class BatchDecider:
         """
         results: list[Result | None] = []
         groups: dict[tuple[Token | None, Instant | None], list[_Entry]] = {}
+        # Of the checks of a batch many ask the same, which is the same object.
+        known: dict[tuple[int, Instant | None], Asked] = {}
         for place, check in enumerate(checks):
             error: MayweError | None = None
             if isinstance(check, MayweError):
                 error = check
             else:
                 try:
-                    entry = _Entry(place, check, self._checker.asked_by(check))
+                    asked = known.get((id(check.question), check.at))
+                    if asked is None or not is_plain_identifier(check.customer_id):
+                        asked = self._checker.asked_by(check)
+                        known[id(check.question), check.at] = asked
+                    entry = _Entry(place, check, asked)
                     groups.setdefault((check.token, check.at), []).append(entry)
                 except MayweError as fault:
                     error = fault
@@ -113,10 +127,12 @@ class BatchDecider:
 class _Shape(NamedTuple):
     """Where the scopes of a question are among all that a batch asks about.
 
-    `channels` tell for each channel that may be suggested which of `scopes` it is.
+    The first `asked_count` of them have answers that are told, the others are only for `channels`:
+    these tell for each channel that may be suggested which of `scopes` it is.
     """
 
     scopes: Sequence[int]
+    is_told: Sequence[bool]
     asked_count: int
     channels: Sequence[tuple[str, int]]
 
@@ -159,8 +175,9 @@ class _JudgedBatch:
         is_asked = np.repeat(answerable, counts)
         asked = np.array([place for shape in self._shapes for place in shape.scopes], np.int64)
         catalog = found.published.catalog
+        places = np.repeat(record_of_check, counts)[is_asked]
         answers = found.records.judge(
-            np.repeat(record_of_check, counts)[is_asked],
+            places,
             asked_scopes(scopes, [catalog.suspension_of(scope) for scope in scopes], self._numbers),
             asked[is_asked],
             self._at,
@@ -169,7 +186,19 @@ class _JudgedBatch:
         self._first_answers = (np.cumsum(counts * answerable) - counts * answerable).tolist()
         self._reasons = np.where(answers.is_damaged, _DAMAGED, answers.reasons).tolist()
         self._not_after = answers.not_after.tolist()
-        self._bases = answers.bases.tolist()
+        self._basis_indexes = answers.bases.tolist()
+        # Of the channels that are only suggested no basis is told.
+        is_told = np.array([told for shape in self._shapes for told in shape.is_told], np.bool_)
+        with_basis = np.flatnonzero(is_told[is_asked] & (answers.reasons == Reason.ALLOWED))
+        self._bases = dict(
+            zip(
+                with_basis.tolist(),
+                read_bases(
+                    found.records, places[with_basis], answers.bases[with_basis], self._numbers
+                ),
+                strict=True,
+            )
+        )
         self._answerable = answerable.tolist()
         self._is_nobodys = found.is_nobodys[record_of_check].tolist()
         is_known, versions = found.records.is_known, found.records.versions
@@ -201,7 +230,9 @@ class _JudgedBatch:
         return self._decided(answers, channels, self._versions[index])
 
     def _allowed(self, record: bytes, index: int) -> Answer:
-        basis = read_basis(record, self._bases[index], self._numbers)
+        basis = self._bases[index]
+        if basis is None:
+            basis = read_basis(record, self._basis_indexes[index], self._numbers)
         return Answer(Reason.ALLOWED, self._not_after[index], basis)
 
     def _decided(
@@ -223,6 +254,7 @@ def _shape_of(asked: Asked, scopes: dict[Scope, int]) -> _Shape:
     place_within = {scope: place for place, scope in enumerate(asked.scopes_to_read)}
     return _Shape(
         [scopes.setdefault(scope, len(scopes)) for scope in asked.scopes_to_read],
+        [place < len(asked.scopes) for place in range(len(asked.scopes_to_read))],
         len(asked.scopes),
         [(code, place_within[scope]) for code, scope in asked.channels],
     )

@@ -155,6 +155,16 @@ class Checker:
         return now if at is None else max(now, at)
 
 
+IDENTIFIER_LENGTH_PLAIN_MAX: Final = 128
+"""Ids up to this length of printable characters are faultless; others need a closer look."""
+
+
+def is_plain_identifier(text: str) -> bool:
+    """Tell at a glance that an id is faultless: one that is not plain may be so all the same."""
+    # What is printable has neither control characters nor halves of surrogate pairs.
+    return 0 < len(text) <= IDENTIFIER_LENGTH_PLAIN_MAX and text.isprintable()
+
+
 def instant_of(permissions: Permissions, at: Instant | None) -> Instant:
     """Give the instant to decide for: the one asked about, or what was now for those who read."""
     return permissions.now if at is None else max(permissions.now, at)

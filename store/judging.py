@@ -7,7 +7,7 @@ business; records of any other format or shape are left out here, for the carefu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from decision.instants import BEGINNING, FOREVER, Instant
 from decision.reasons import Reason
 from decision.scopes import Scope
 from store.code_numbers import PART_MASKS, CodeNumbers, narrow_scope_number
+from store.record.bases import HAS_PRODUCT
 from store.record.layout import (
     ALIGNMENT_BYTES,
     FLAG_KNOWN,
@@ -96,6 +97,17 @@ class Answers:
     is_damaged: Flags
 
 
+class BasisLines(NamedTuple):
+    """What numpy finds of bases: the place of each among those asked for, and its numbers.
+
+    A line has flags, instants of end and obtaining, wording version, numbers of consent type, row,
+    system code and product type, and where in `Records.laid_out` the texts begin and end.
+    """
+
+    left: Sequence[int]
+    lines: Sequence[Sequence[int]]
+
+
 class Records:
     """Records laid end to end. What `is_missing` or not of the narrow format is not `readable`.
 
@@ -115,9 +127,9 @@ class Records:
         if not fits.all():
             present = [one if fit else _MISSING for one, fit in zip(present, fits, strict=True)]
             lengths = np.where(fits, lengths, 0)
-        laid_out = b"".join((*present, bytes(_FIXED_BYTES), _TAIL))
-        self._bytes: NDArray[np.uint8] = np.frombuffer(laid_out, np.uint8)
-        self._words = np.frombuffer(laid_out, _WORD)
+        self.laid_out = b"".join((*present, bytes(_FIXED_BYTES), _TAIL))
+        self._bytes: NDArray[np.uint8] = np.frombuffer(self.laid_out, np.uint8)
+        self._words = np.frombuffer(self.laid_out, _WORD)
         ends = np.cumsum(lengths)
         words = (ends - lengths) // ALIGNMENT_BYTES
         self._read_header(words)
@@ -149,13 +161,15 @@ class Records:
         self._patterns_at = self._spans_at + self._spans
         self._bounds_at = ALIGNMENT_BYTES * self._patterns_at + PATTERN_BYTES * self._patterns
         self._courses_at = self._bounds_at + NARROW.bounds.size * self._patterns
-        bases_at = self._courses_at + self._cells
-        end = ALIGNMENT_BYTES * words + lengths
+        self._bases_at = self._courses_at + self._cells
+        self._base_counts = bases
+        self._occasions_at = self._bases_at + NARROW.basis.size * bases
+        self._ends = ALIGNMENT_BYTES * words + lengths
         self.readable: Flags = (
             fits
             & (self._format == NARROW.format)
             & (fours * ALIGNMENT_BYTES == lengths)
-            & (bases_at + NARROW.basis.size * bases <= end)
+            & (self._occasions_at <= self._ends)
         )
         self._has_microseconds = not self._is_of_seconds[self.readable].all()
 
@@ -190,6 +204,52 @@ class Records:
         self._judge_restrictions(places, asked.wide[scopes], at, answers)
         reasons[~self.is_known[places]] = Reason.UNKNOWN_CUSTOMER
         return answers
+
+    def bases(self, rows: Numbers, indexes: Numbers) -> BasisLines:
+        """Find what is known of a basis of each of some records; what is damaged is left out."""
+        left = np.flatnonzero(indexes < self._base_counts[rows])
+        rows, at = rows[left], (self._bases_at[rows] + NARROW.basis.size * indexes)[left]
+        ends = self._bytes[at + 2].astype(np.int64)
+        consent_types, versions = self._pairs(at + 3), self._pairs(at + 5)
+        at = self._occasions_at[rows] + self._pairs(at)
+        fits = at + NARROW.occasion.size + NARROW.product.size <= self._ends[rows]
+        # The shortest of all, without a product, may end before; such a one is read alone.
+        left, rows, at, ends = left[fits], rows[fits], at[fits], ends[fits]
+        flags = self._bytes[at].astype(np.int64)
+        obtained, obtained_is_whole = self._instants_at_indexes(
+            rows, self._bytes[at + 1].astype(np.int64)
+        )
+        end_instants, ends_are_whole = self._instants_at_indexes(rows, ends)
+        product_at = at + NARROW.occasion.size
+        has_product = (flags & HAS_PRODUCT) != 0
+        event_at = product_at + np.where(has_product, NARROW.product.size, 0)
+        series_at = event_at + self._bytes[at + 4]
+        number_at = series_at + np.where(has_product, self._bytes[product_at + 4], 0)
+        texts_end = number_at + np.where(has_product, self._bytes[product_at + 5], 0)
+        columns = (
+            flags,
+            end_instants,
+            obtained,
+            versions[fits],
+            consent_types[fits],
+            self._pairs(at + 2),
+            self._pairs(product_at),
+            self._pairs(product_at + 2),
+            event_at,
+            series_at,
+            number_at,
+            texts_end,
+        )
+        is_whole = obtained_is_whole & ends_are_whole & (texts_end <= self._ends[rows])
+        return BasisLines(
+            left[is_whole].tolist(),
+            list(zip(*(column[is_whole].tolist() for column in columns), strict=True)),
+        )
+
+    def _pairs(self, at: Numbers) -> Numbers:
+        """Give the numbers of two bytes that lie at some bytes."""
+        low, high = self._bytes[at], self._bytes[at + 1]
+        return low.astype(np.int64) | high.astype(np.int64) << 8
 
     def _judge_grants(
         self,
@@ -294,9 +354,15 @@ class Records:
         self, rows: Numbers, indexes: Numbers, left: Numbers, answers: Answers
     ) -> Numbers:
         """Give the instants of an index each; one beyond the last means damage."""
-        is_whole = indexes < self._indexes_end[rows]
+        instants, is_whole = self._instants_at_indexes(rows, indexes)
         if not is_whole.all():
             answers.is_damaged[left[~is_whole]] = True
+        return instants
+
+    def _instants_at_indexes(self, rows: Numbers, indexes: Numbers) -> tuple[Numbers, Flags]:
+        """Give the instants of an index each, and which of the indexes there are."""
+        is_whole = indexes < self._indexes_end[rows]
+        if not is_whole.all():
             indexes = np.where(is_whole, indexes, 0)
         kept = np.maximum(indexes - INSTANTS_IMPLIED, 0)
         at = self._instants_at[rows]
@@ -307,7 +373,7 @@ class Records:
             instants = np.where(self._is_of_seconds[rows], instants, exact)
         instants[indexes == 0] = BEGINNING
         instants[indexes == 1] = FOREVER
-        return instants
+        return instants, is_whole
 
 
 def _reasons_of(words: NDArray[np.uint32]) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """Checks and decisions: the messages of DecisionService's checks, to domain values and back."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -24,13 +25,18 @@ from service.conversion.writing import (
 )
 from store.token import Token, decode_token
 
+QUESTIONS_KEPT_MAX: Final = 1024
+"""Questions kept ready: callers ask the same few again and again."""
+
+_contact_question: Final = lru_cache(QUESTIONS_KEPT_MAX)(ContactQuestion)
+
 
 def contact_check(request: decision_pb2.MayContactRequest) -> Check:
     """Read a contact question. Raises InvalidArgumentError."""
     return Check(
         request.customer_id,
-        ContactQuestion(request.purpose, request.channel),
-        optional_instant("at", request),
+        _contact_question(request.purpose, request.channel),
+        optional_instant("at", request) if request.HasField("at") else None,
         _token(request.token),
     )
 
@@ -40,7 +46,7 @@ def share_check(request: decision_pb2.MayShareRequest) -> Check:
     return Check(
         request.customer_id,
         ShareQuestion(request.purpose, request.partner, tuple(request.datasets)),
-        optional_instant("at", request),
+        optional_instant("at", request) if request.HasField("at") else None,
         _token(request.token),
     )
 
@@ -110,25 +116,8 @@ def share_response(decision: Decision, datasets: Sequence[str]) -> decision_pb2.
     )
 
 
-def batch_result(
-    item: decision_pb2.BatchCheckItem, result: Decision | Undetermined
-) -> decision_pb2.BatchCheckResult:
-    """Write the answer to one question of a batch."""
-    is_share = item.WhichOneof("question") == "share"
-    if isinstance(result, Undetermined):
-        fields = _undetermined(result)
-        return (
-            decision_pb2.BatchCheckResult(share=decision_pb2.MayShareResponse(**fields))
-            if is_share
-            else decision_pb2.BatchCheckResult(contact=decision_pb2.MayContactResponse(**fields))
-        )
-    if is_share:
-        share = share_response(result, item.share.datasets)
-        return decision_pb2.BatchCheckResult(share=share)
-    return decision_pb2.BatchCheckResult(contact=contact_response(result))
-
-
-def _undetermined(result: Undetermined) -> dict[str, Any]:
+def undetermined_fields(result: Undetermined) -> dict[str, Any]:
+    """Write what is answered when a decision can not be known, as the fields of either answer."""
     return {
         "verdict": common_pb2.VERDICT_UNDETERMINED,
         "reason": common_pb2.REASON_UNAVAILABLE,

@@ -14,7 +14,8 @@ from service.batches import BatchDecider
 from service.checking import Check, Checker
 from service.composition import Application
 from service.conversion import decisions
-from service.errors import StreamOrderError, problem_of, status_of
+from service.conversion.batches import batch_response
+from service.errors import StreamOrderError
 from service.reading_ahead import ReadAhead
 from service.servicers.explaining import explain
 from service.servicers.listing import list_allowed
@@ -61,16 +62,7 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
             problem = f"a batch has 1 to {CHECKS_PER_BATCH_MAX} questions, not {count}"
             raise InvalidArgumentError(FieldFault("checks", problem))
         checks = [_read(item) for item in request.checks]
-        return decision_pb2.BatchCheckResponse(
-            results=[
-                decision_pb2.BatchCheckResult(error=status_of(problem_of(result)))
-                if isinstance(result, MayweError)
-                else decisions.batch_result(item, result)
-                for item, result in zip(
-                    request.checks, self._batches.decide_each(checks), strict=True
-                )
-            ]
-        )
+        return batch_response(request.checks, self._batches.decide_each(checks))
 
     def FilterAudience(
         self,

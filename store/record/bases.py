@@ -21,11 +21,11 @@ from decision.timeline import Basis
 from store.code_numbers import NO_NUMBER, CodeNumbers
 from store.record.layout import Layout
 
-_HAS_PRODUCT: Final = 1
+HAS_PRODUCT: Final = 1
 _IS_EVENT_UUID: Final = 2
 _ENDS_EVENT_HEXADECIMAL: Final = 4
-_IS_SERIES_HEXADECIMAL: Final = 8
-_IS_NUMBER_HEXADECIMAL: Final = 16
+IS_SERIES_HEXADECIMAL: Final = 8
+IS_NUMBER_HEXADECIMAL: Final = 16
 _HAS_CONSENT_TYPE: Final = 32
 
 _WRITTEN_OUT: Final = 0xFFFF
@@ -101,9 +101,9 @@ def _encode_occasion(
     product, texts = b"", event_id
     if occasion.product is not None:
         system_code, product_type, series, number = occasion.product
-        series_bytes, series_flag = _encode_text(series, _IS_SERIES_HEXADECIMAL)
-        number_bytes, number_flag = _encode_text(number, _IS_NUMBER_HEXADECIMAL)
-        flags |= _HAS_PRODUCT | series_flag | number_flag
+        series_bytes, series_flag = _encode_text(series, IS_SERIES_HEXADECIMAL)
+        number_bytes, number_flag = _encode_text(number, IS_NUMBER_HEXADECIMAL)
+        flags |= HAS_PRODUCT | series_flag | number_flag
         product = layout.product.pack(
             _number(numbers, CodeList.SYSTEM_CODE, system_code, written_out),
             _number(numbers, CodeList.PRODUCT_TYPE, product_type, written_out),
@@ -181,7 +181,7 @@ def _decode_basis(
     flags, obtained, row_number, event_length = layout.occasion.unpack_from(record, at)
     at += layout.occasion.size
     system_number = type_number = series_length = number_length = 0
-    if flags & _HAS_PRODUCT:
+    if flags & HAS_PRODUCT:
         system_number, type_number, series_length, number_length = layout.product.unpack_from(
             record, at
         )
@@ -194,15 +194,15 @@ def _decode_basis(
     rest = _WrittenOut(record, texts_end, numbers)
     matrix_row_id = rest.code(CodeList.MATRIX_ROW, row_number)
     product = None
-    if flags & _HAS_PRODUCT:
+    if flags & HAS_PRODUCT:
         product = Product(
             rest.code(CodeList.SYSTEM_CODE, system_number),
             rest.code(CodeList.PRODUCT_TYPE, type_number),
-            _decode_text(record[series_at:number_at], flags & _IS_SERIES_HEXADECIMAL),
-            _decode_text(record[number_at:texts_end], flags & _IS_NUMBER_HEXADECIMAL),
+            _decode_text(record[series_at:number_at], flags & IS_SERIES_HEXADECIMAL),
+            _decode_text(record[number_at:texts_end], flags & IS_NUMBER_HEXADECIMAL),
         )
     return Basis(
-        _decode_event_id(record[at:series_at], flags),
+        decode_event_id(record[at:series_at], flags),
         rest.code(CodeList.CONSENT_TYPE, consent_type_number),
         version,
         product,
@@ -237,7 +237,8 @@ def _decode_text(encoded: bytes, is_hexadecimal: int) -> str:
     return encoded.hex() if is_hexadecimal else encoded.decode()
 
 
-def _decode_event_id(encoded: bytes, flags: int) -> str:
+def decode_event_id(encoded: bytes, flags: int) -> str:
+    """Read the event id of an occasion with these flags. Raises ValueError and IndexError."""
     if flags & _IS_EVENT_UUID:
         return _decode_uuid(encoded)
     if flags & _ENDS_EVENT_HEXADECIMAL:

@@ -202,6 +202,6 @@ def _basis_at(
 def _instants_of(record: bytes, parts: Parts) -> tuple[Instant, ...]:
     if parts.instant_bytes == SECOND_BYTES:
         seconds = struct.unpack_from(f"<{parts.instant_count}I", record, parts.instants_at)
-        return (BEGINNING, FOREVER, *(second * MICROSECONDS_PER_SECOND for second in seconds))
+        return (BEGINNING, FOREVER, *[second * MICROSECONDS_PER_SECOND for second in seconds])
     kept = struct.unpack_from(f"<{parts.instant_count}q", record, parts.instants_at)
     return (BEGINNING, FOREVER, *kept)

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from decision.answer import answer_scope
 from decision.catalog import Interval
 from decision.instants import BEGINNING, FOREVER
+from decision.products import Product
 from decision.reasons import Reason
 from decision.scopes import Scope
-from decision.timeline import NOBODY, PermissionTimeline
+from decision.timeline import NOBODY, Basis, PermissionTimeline, Segment
 from store import record
 from store.judging import Records, asked_scopes
+from store.judging_bases import read_bases
 from tests.unit.record_builders import (
     ASKABLE,
     INSTANTS,
@@ -85,6 +87,44 @@ def test_headers_are_read_as_one_by_one(
                 records.versions[place],
                 records.publications[place],
             )
+
+
+@given(many_timelines)
+def test_bases_are_read_together_as_one_by_one(held: list[PermissionTimeline]) -> None:
+    """Or left to be read alone, which only few are."""
+    written = [encode(timeline) for timeline in held]
+    pairs = [
+        (place, index)
+        for place, timeline in enumerate(held)
+        for index in range(len(record.decode(encode(timeline), NUMBERS).timeline.bases))
+    ]
+    if not pairs:
+        return
+    places, indexes = (np.array(numbers) for numbers in zip(*pairs, strict=True))
+    found = read_bases(Records(written), places, indexes.astype(np.uint8), NUMBERS)
+    for (place, index), basis in zip(pairs, found, strict=True):
+        assert basis in (None, record.read_basis(written[place], index, NUMBERS))
+
+
+def test_the_basis_of_a_purchase_is_read_together_with_others() -> None:
+    """Codes have numbers, event ids and contracts are digits: nothing is left to be read alone."""
+    basis = Basis(
+        "row-a0e566b2ad423014d8a480cdce571e283cc6aae9",
+        "numbered-1",
+        2,
+        Product("numbered-1", "numbered-2", "КК", "0000000394"),
+        MADE_AT,
+        FOREVER,
+        "numbered-2",
+    )
+    timeline = PermissionTimeline(
+        is_known=True,
+        segments={SCOPES[0]: [Segment(MADE_AT, FOREVER, Reason.ALLOWED, 0)]},
+        restrictions=(),
+        bases=[basis],
+    )
+    records = Records([encode(timeline)])
+    assert read_bases(records, np.array([0]), np.array([0], np.uint8), NUMBERS) == [basis]
 
 
 damages = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6)

@@ -49,8 +49,8 @@ INSTANTS = [MADE_AT + offset * HOUR for offset in (-100, -25, -24, -23, -1, 0, 1
 products = st.none() | st.builds(Product, st.text(max_size=4), number=st.text(max_size=4))
 bases = st.builds(
     Basis,
-    st.text(min_size=1, max_size=5),
-    st.text(min_size=1, max_size=5),
+    st.text(min_size=1, max_size=5) | st.uuids().map(str),
+    st.text(min_size=1, max_size=5) | st.sampled_from(["numbered-1", "numbered-2"]),
     st.integers(1, 3),
     products,
     st.sampled_from(INSTANTS),
