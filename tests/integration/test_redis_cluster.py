@@ -113,6 +113,44 @@ def test_a_whole_system_answers_from_a_cluster(
     assert (report.equal, report.different) == (8, 0)
 
 
+def test_batches_and_audiences_come_from_all_of_a_cluster(
+    database_url: str, redis_url: str, redis_namespace: str
+) -> None:
+    """Customers of every shard, and so of every server, each in its place."""
+    with running_maywe(database_url, redis_url, redis_namespace.rstrip(":")) as maywe:
+        maywe.publish(catalog(wordings=[catalog()["wordings"][0] | {"term": "indefinite"}]))
+        for customer_id in CUSTOMERS[::3]:
+            maywe.client.writer.RecordConsent(consent(customer_id))
+        maywe.wait_until_projected()
+        asked = common_pb2.ContactQuestion(channel="phone", purpose="advertising")
+        answers = maywe.client.decision.FilterAudience(
+            iter(
+                [
+                    decision_pb2.FilterAudienceRequest(question={"contact": asked}),
+                    decision_pb2.FilterAudienceRequest(chunk={"customer_ids": CUSTOMERS}),
+                ]
+            )
+        )
+        verdicts = [verdict == ALLOW for verdict in next(answers).verdicts.verdicts]
+        batch = maywe.client.decision.BatchCheck(
+            decision_pb2.BatchCheckRequest(
+                checks=[
+                    {
+                        "contact": {
+                            "customer_id": customer_id,
+                            "channel": "phone",
+                            "purpose": "advertising",
+                        }
+                    }
+                    for customer_id in CUSTOMERS
+                ]
+            )
+        )
+    expected = [number % 3 == 0 for number in SHARDS]
+    assert verdicts == expected
+    assert [result.contact.verdict == ALLOW for result in batch.results] == expected
+
+
 def test_the_other_shards_are_read_while_a_master_hangs(
     ledger: Ledger, impatient: Cache, cluster: Cluster
 ) -> None:
