@@ -10,18 +10,24 @@ import grpc
 from maywe.v1 import decision_pb2
 
 from decision.errors import FieldFault, InvalidArgumentError
+from decision.instants import Instant
 from decision.questions import ProcessQuestion, Question
+from service.asked import CheckQuestion
 from service.checking import Checker
 from service.composition import Application
 from service.conversion.evidence import read_question
 from service.conversion.reading import optional_instant
 from service.conversion.writing import timestamp
 from service.errors import ShuttingDownError
+from service.reading_ahead import ReadAhead
 from store import listing
 from store.cursors import CursorKind, decode_cursor, encode_cursor
 from store.token import decode_token
 
 CHUNK_SIZE_DEFAULT: Final = 1000
+CHUNKS_AHEAD_MAX: Final = 1
+"""Chunks that are read before the one before them is taken."""
+
 BEFORE_EVERYBODY: Final = 0
 """Comes before every subject."""
 
@@ -35,9 +41,8 @@ def list_allowed(
 
     Raises InvalidArgumentError, UnavailableError, and ShuttingDownError when the server stops.
     """
-    question = read_question(request)
     at = optional_instant("at", request)
-    _refuse_faulty(application, question, at)
+    question = _faultless(application, read_question(request), at)
     size = _chunk_size(request.chunk_size)
     if request.token:
         # PostgreSQL's primary holds every write that was ever answered with a token.
@@ -47,29 +52,43 @@ def list_allowed(
     if request.cursor:
         (after,) = decode_cursor("cursor", CursorKind.ALLOWED, asked, request.cursor, 1)
     sent = 0
-    while context.is_active():
+    # The next chunk is read while this one is sent.
+    chunks = ReadAhead(_chunks(application, question, at, after, size), CHUNKS_AHEAD_MAX, _forget)
+    context.add_callback(chunks.close)
+    try:
+        for chunk in chunks:
+            sent += len(chunk.customer_ids)
+            cursor = encode_cursor(CursorKind.ALLOWED, asked, [chunk.next_after])
+            yield _chunk_message(chunk, cursor)
+    finally:
+        chunks.close()
+    yield decision_pb2.ListAllowedResponse(end=decision_pb2.AllowedEnd(customer_count=sent))
+
+
+def _chunks(
+    application: Application, question: CheckQuestion, at: Instant | None, after: int, size: int
+) -> Iterator[listing.AllowedChunk]:
+    while True:
         if application.stopping.is_set():
             raise ShuttingDownError
         chunk = listing.list_allowed(
-            application.engine,
-            application.catalogs,
-            question.scopes,
-            at,
-            after,
-            size,
+            application.engine, application.catalogs, question.scopes, at, after, size
         )
-        after = chunk.next_after
-        sent += len(chunk.customer_ids)
-        yield _chunk_message(chunk, encode_cursor(CursorKind.ALLOWED, asked, [after]))
+        yield chunk
         if chunk.is_last:
-            yield decision_pb2.ListAllowedResponse(end=decision_pb2.AllowedEnd(customer_count=sent))
             return
+        after = chunk.next_after
 
 
-def _refuse_faulty(application: Application, question: Question, at: int | None) -> None:
+def _forget(_: listing.AllowedChunk) -> None:
+    """Leave a chunk that nobody waits for any more."""
+
+
+def _faultless(application: Application, question: Question, at: Instant | None) -> CheckQuestion:
     if isinstance(question, ProcessQuestion):
         raise InvalidArgumentError(FieldFault("question", "ask contact or share"))
     Checker(application.reader, application.catalogs).refuse_faulty_question(question, at)
+    return question
 
 
 def _chunk_size(asked: int) -> int:

@@ -131,6 +131,12 @@ def opened_ledger(database_url: str) -> Iterator[Ledger]:
 def leased(*, seconds: float = 3600.0, publication: int = 0) -> GuardKeeper:
     """The keeper of a process that holds a lease and was told of no narrowing."""
     keeper = GuardKeeper()
+    renew(keeper, seconds=seconds, publication=publication)
+    return keeper
+
+
+def renew(keeper: GuardKeeper, *, seconds: float = 3600.0, publication: int = 0) -> None:
+    """Give a keeper a lease anew."""
     now = boot_nanoseconds()
     keeper.renewed(
         Renewal(
@@ -144,7 +150,6 @@ def leased(*, seconds: float = 3600.0, publication: int = 0) -> GuardKeeper:
             clock_reading=ClockReading(wall_clock(), now, now),
         )
     )
-    return keeper
 
 
 def reason_for(permissions: Permissions, scope: Scope = PHONE, at: int | None = None) -> Reason:
