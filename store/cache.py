@@ -19,6 +19,7 @@ from store import record as records_of_store
 from store.meta import CacheLife, Meta, decode_meta
 from store.record import Header, decode_header
 from store.redis_client import RedisClient, Script, UnderWay, open_client
+from store.redis_connection import Command, PackedCommand
 from store.redis_layout import shard_tag
 from store.sharding import SHARD_COUNT, shard_of, shards_of
 
@@ -183,20 +184,31 @@ class Cache:
 
         `receive_many` or `drop` MUST follow. An id may stand twice.
         """
-        shards = np.frombuffer(shards_of(customer_ids), np.uint8)
+        shards = shards_of(customer_ids)
         places = np.argsort(shards, kind="stable")
         in_order = np.array(customer_ids, dtype=object)[places].tolist()
-        commands: dict[int, Sequence[str]] = {}
+        length = _common_length(customer_ids)
+        commands: dict[int, Command] = {}
         counts: dict[int, int] = {}
         begin = 0
         for number, count in enumerate(np.bincount(shards, minlength=SHARD_COUNT).tolist()):
             if count:
-                prefix = self._customer_prefixes[number]
-                keys = [prefix + customer_id for customer_id in in_order[begin : begin + count]]
-                commands[number] = ("MGET", self._meta_keys[number], *keys)
+                commands[number] = self._mget(number, in_order[begin : begin + count], length)
                 counts[number] = count
                 begin += count
         return Sent(self._client.send_each(commands), counts, shards[places], places)
+
+    def _mget(self, number: int, customer_ids: Sequence[str], length: int | None) -> Command:
+        """Give the command that reads a shard's meta and records.
+
+        Of ids that have all so many bytes it is written at once, which takes a tenth of the time.
+        """
+        meta_key, prefix = self._meta_keys[number], self._customer_prefixes[number]
+        if length is None:
+            return ("MGET", meta_key, *(prefix + customer_id for customer_id in customer_ids))
+        before_each = f"\r\n${len(prefix) + length}\r\n{prefix}"
+        head = f"*{2 + len(customer_ids)}\r\n$4\r\nMGET\r\n${len(meta_key)}\r\n{meta_key}"
+        return PackedCommand(f"{before_each.join((head, *customer_ids))}\r\n".encode())
 
     def receive_many(self, sent: Sent) -> ManyEntries:
         """Give what was asked for. Record and meta of a shard were read by one command.
@@ -346,6 +358,13 @@ class Cache:
             ],
         )
         return Outcome(bool(is_accepted), decode_meta(meta_text))
+
+
+def _common_length(customer_ids: Sequence[str]) -> int | None:
+    """Give the length of ids that are all alike in it, in bytes; None where they are not."""
+    length = len(customer_ids[0])
+    is_alike = all(map(length.__eq__, map(len, customer_ids)))
+    return length if is_alike and "".join(customer_ids).isascii() else None
 
 
 def _entry(meta: Meta | None, record: bytes | None) -> CachedEntry:

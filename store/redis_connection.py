@@ -10,7 +10,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import hiredis
 import redis
@@ -27,7 +27,14 @@ CONNECTIONS_MAX: Final = 10_000
 
 BYTES_PER_READ: Final = 64 * 1024
 
-Command = Sequence[str | bytes | int]
+
+class PackedCommand(NamedTuple):
+    """A command that is written already as it is sent."""
+
+    packed: bytes
+
+
+Command = Sequence[str | bytes | int] | PackedCommand
 
 _NOTHING_YET: Final = object()
 """What the reader gives while a reply is not there completely."""
@@ -63,6 +70,13 @@ class Connector:
         return Connection(made, self._reply_seconds_max)
 
 
+def _packed(command: Command) -> bytes:
+    if isinstance(command, PackedCommand):
+        return command.packed
+    packed: bytes = hiredis.pack_command(tuple(command))  # type: ignore[arg-type]  # its types demand that a tuple may hold more than ours does
+    return packed
+
+
 class Connection:
     """A connection, for one thread at a time.
 
@@ -84,7 +98,7 @@ class Connection:
 
     def send(self, commands: Sequence[Command]) -> None:
         """Send commands. Raises redis.ConnectionError and redis.TimeoutError."""
-        packed = b"".join([hiredis.pack_command(tuple(command)) for command in commands])  # type: ignore[arg-type]  # its types demand that a tuple may hold more than ours does
+        packed = b"".join(map(_packed, commands))
         try:
             self._socket.sendall(packed)
         except (TimeoutError, BlockingIOError) as error:
