@@ -6,38 +6,54 @@ step 6).
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from decision.catalog import Catalog, Effect
 from decision.events import Body, Consent, Lifting, Purchase, effective_at
 from decision.fold import effect_of
 from decision.instants import Instant
-from store.floors import Narrowing
+from store.floors import CustomerFloor, Narrowing
 from store.outbox import narrowed_at
 from store.subjects import Member
 from store.writing import Written
 
 
-def narrowing_of(
-    body: Body,
-    recorded_at: Instant,
-    written: Written,
-    catalog: Catalog,
-    members: Sequence[Member],
-) -> Narrowing:
-    """Give what an event of a person took away, of all that its transaction did.
+class FloorsOfMembers:
+    """What a transaction took away, by customer id: it may be thousands of people's."""
 
-    An event of a kind that takes away names every customer id of the person, also when it took
-    nothing this time: what it says may have been said before, by an event of which not everybody
-    has been told yet, and it is to be effective nevertheless.
-    """
-    floors = written.standing if _may_take_away(body, catalog) else written.narrowing.customers
-    customer_ids = {member.customer_id for member in members}
-    return replace(
-        written.narrowing,
-        customers=[floor for floor in floors if floor.customer_id in customer_ids],
-        narrowed_at=max(written.narrowing.narrowed_at, lost_by(body, recorded_at)),
-    )
+    def __init__(self, written: Written, catalog: Catalog) -> None:
+        """Sort what was written under `catalog`."""
+        self._catalog = catalog
+        self._narrowing = written.narrowing
+        self._losing = _by_customer_id(written.narrowing.customers)
+        self._standing = _by_customer_id(written.standing)
+
+    def narrowing_of(
+        self, body: Body, recorded_at: Instant, members: Sequence[Member]
+    ) -> Narrowing:
+        """Give what an event of a person took away, of all that its transaction did.
+
+        An event of a kind that takes away names every customer id of the person, also when it took
+        nothing this time: what it says may have been said before, by an event of which not
+        everybody has been told yet, and it is to be effective nevertheless.
+        """
+        floors = self._standing if _may_take_away(body, self._catalog) else self._losing
+        return Narrowing(
+            self._narrowing.epoch,
+            [
+                floor
+                for member in members
+                if member.customer_id
+                for floor in floors.get(member.customer_id, ())
+            ],
+            narrowed_at=max(self._narrowing.narrowed_at, lost_by(body, recorded_at)),
+        )
+
+
+def _by_customer_id(floors: Sequence[CustomerFloor]) -> dict[str, list[CustomerFloor]]:
+    sorted_out: dict[str, list[CustomerFloor]] = {}
+    for floor in floors:
+        sorted_out.setdefault(floor.customer_id, []).append(floor)
+    return sorted_out
 
 
 def lost_by(body: Body, recorded_at: Instant) -> Instant:

@@ -6,7 +6,7 @@ events count, are in `identity`. Locks are taken in one order everywhere: the ca
 persons, then shards.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeAlias
@@ -30,12 +30,13 @@ from store import identity, ledger, states
 from store.database import RetryTransactionError, run_transaction
 from store.floors import CustomerFloor, Narrowing
 from store.ledger import StoredEvent
-from store.narrowing import lost_by, narrowing_of
+from store.narrowing import FloorsOfMembers, lost_by
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import used_code
 from store.sharding import shard_of
 from store.states import Rewrite
 from store.subjects import (
+    ConnectedMember,
     Person,
     connected_members,
     find_or_make_subjects,
@@ -119,16 +120,27 @@ class Recorder:
 
     def _record_run(self, events: Sequence[NewEvent]) -> list[Outcome]:
         def work(connection: Connection) -> list[Outcome]:
-            return _Run(connection, self._catalogs, events, self._mark_used).record()
+            return self.begin_run(connection).record(events)
 
         outcomes = run_transaction(self._engine, work)
+        self.note_committed(outcomes)
+        return outcomes
+
+    def begin_run(self, connection: Connection) -> "TimelineRun":
+        """Begin to record events of timelines in a transaction of the caller's.
+
+        After the commit `note_committed` MUST be told of the outcomes.
+        """
+        return TimelineRun(connection, self._catalogs, self._mark_used)
+
+    def note_committed(self, outcomes: Sequence[Outcome]) -> None:
+        """Announce what a committed run gave, and learn which codes are marked as used."""
         self._tell(outcomes)
         # Only what is committed may be taken as marked: a rollback takes the marks away too.
         for outcome in outcomes:
             if isinstance(outcome, Recorded):
                 known = self._known_used_codes.setdefault(outcome.epoch, set())
                 known |= codes_of_body(outcome.event.body)
-        return outcomes
 
     def _record_identity(self, event: NewEvent) -> Outcome:
         def work(connection: Connection) -> Recorded:
@@ -136,7 +148,8 @@ class Recorder:
             check_event(event, recording.published.catalog)
             found = ledger.find_events(connection, [event.event_id]).get(event.event_id)
             if found is not None:
-                return _repeated(connection, event, found, recording)
+                _refuse_other_content(event, found.event)
+                return next(_repeats(connection, [(event, found)], recording, with_timelines=False))
             try:
                 written = identity.record(connection, self._catalogs, recording, event)
             except PreconditionError:
@@ -209,45 +222,65 @@ def _changes_identity(event: NewEvent) -> bool:
     return isinstance(event.body, Void | Merge | Split)
 
 
-class _Run:
-    """One transaction's worth of timeline events."""
+class TimelineRun:
+    """One transaction's worth of timeline events. Publications are kept out from its beginning."""
 
     def __init__(
         self,
         connection: Connection,
         catalogs: Catalogs,
-        events: Sequence[NewEvent],
         mark_used: Callable[[Connection, Recording, Sequence[NewEvent]], None],
     ) -> None:
+        """Begin recording in the transaction of `connection`."""
         self._connection = connection
         self._catalogs = catalogs
-        self._events = events
         self._mark_used = mark_used
         self._recording = begin_recording(connection, catalogs)
-        self._stored = ledger.find_events(connection, {event.event_id for event in events})
 
-    def record(self) -> list[Outcome]:
-        accepted, refusals = self._sort_out()
+    @property
+    def published(self) -> PublishedCatalog:
+        """The publication under which the events are derived."""
+        return self._recording.published
+
+    def record(self, events: Sequence[NewEvent], *, with_timelines: bool = True) -> list[Outcome]:
+        """Record events in the order given; the caller commits.
+
+        Without `with_timelines` the timelines of repeated events are not read, which costs more
+        than all else that is done for them.
+        """
+        stored = ledger.find_events(self._connection, {event.event_id for event in events})
+        accepted, refusals = self._sort_out(events, stored)
         recorded = self._write(accepted) if accepted else {}
+        repeats = _repeats(
+            self._connection,
+            [
+                (event, stored[event.event_id])
+                for event, refusal in zip(events, refusals, strict=True)
+                if refusal is None and event.event_id in stored
+            ],
+            self._recording,
+            with_timelines=with_timelines,
+        )
         outcomes: list[Outcome] = []
-        for event, refusal in zip(self._events, refusals, strict=True):
+        for event, refusal in zip(events, refusals, strict=True):
             if refusal is not None:
                 outcomes.append(Refused(event, refusal))
-            elif event.event_id in self._stored:
-                stored = self._stored[event.event_id]
-                outcomes.append(_repeated(self._connection, event, stored, self._recording))
+            elif event.event_id in stored:
+                outcomes.append(next(repeats))
             else:
                 outcomes.append(recorded[event.event_id])
                 # Whatever comes under this id after the first one repeats it.
                 recorded[event.event_id] = replace(recorded[event.event_id], is_repeated=True)
         return outcomes
 
-    def _sort_out(self) -> tuple[list[NewEvent], list[MayweError | None]]:
+    def _sort_out(
+        self, events: Sequence[NewEvent], found: Mapping[str, StoredEvent]
+    ) -> tuple[list[NewEvent], list[MayweError | None]]:
         """Give the events that are new, and for each event at hand why it is refused, if it is."""
         accepted: dict[str, NewEvent] = {}
         refusals: list[MayweError | None] = []
-        for event in self._events:
-            stored = self._stored.get(event.event_id)
+        for event in events:
+            stored = found.get(event.event_id)
             earlier = stored.event if stored is not None else accepted.get(event.event_id)
             refusal = None
             try:
@@ -280,6 +313,7 @@ class _Run:
             for person in persons.values()
             for member in person.members
         }
+        floors = FloorsOfMembers(written, recording.published.catalog)
         return {
             entry.event.event_id: Recorded(
                 entry.event,
@@ -293,12 +327,8 @@ class _Run:
                 },
                 published=recording.published,
                 events=events_of_subject[entry.subject],
-                narrowing=narrowing_of(
-                    entry.event.body,
-                    recorded_at,
-                    written,
-                    recording.published.catalog,
-                    members_of_subject[entry.subject],
+                narrowing=floors.narrowing_of(
+                    entry.event.body, recorded_at, members_of_subject[entry.subject]
                 ),
             )
             for entry, recorded_at in zip(entries, written.recorded_at, strict=True)
@@ -350,36 +380,59 @@ def _refuse_other_content(event: NewEvent, earlier: NewEvent) -> None:
         )
 
 
-def _repeated(
-    connection: Connection, event: NewEvent, stored: StoredEvent, recording: Recording
-) -> Recorded:
-    """Answer an event that the ledger has already, as the person stands now.
+def _repeats(
+    connection: Connection,
+    repeated: Sequence[tuple[NewEvent, StoredEvent]],
+    recording: Recording,
+    *,
+    with_timelines: bool,
+) -> Iterator[Recorded]:
+    """Answer events that the ledger has already with the same content, as people stand now.
 
-    What it took away may never have been told of, and its row in the outbox may be one of many
+    What one took away may never have been told of, and its row in the outbox may be one of many
     since. So every customer id that was ever one person with its own gets a floor, where it stands
     now: a merge or split since then may have carried off an id that the event concerned.
     """
-    _refuse_other_content(event, stored.event)
-    connected = connected_members(connection, stored.subject)
-    [root] = {found.root for found in connected if found.member.subject == stored.subject}
-    members = [found for found in connected if found.root == root]
-    subjects = [found.member.subject for found in members]
-    return Recorded(
-        event,
-        stored.recorded_at,
-        is_repeated=True,
-        epoch=recording.epoch,
-        is_epoch_settled=recording.is_epoch_settled,
-        positions={found.member.shard: found.shard_seq for found in members},
-        published=recording.published,
-        events=ledger.joined(ledger.load_timelines(connection, subjects), subjects),
-        narrowing=Narrowing(
-            recording.epoch,
-            [
-                CustomerFloor(found.member.customer_id, found.shard_seq, found.version)
-                for found in connected
-                if found.member.customer_id
-            ],
-            narrowed_at=lost_by(event.body, stored.recorded_at),
-        ),
+    numbers = {stored.subject for _, stored in repeated}
+    if not numbers:
+        return
+    connected_by_subject = connected_members(connection, numbers)
+    members_by_subject = {
+        number: _of_one_person(number, connected)
+        for number, connected in connected_by_subject.items()
+    }
+    timelines = (
+        ledger.load_timelines(
+            connection,
+            {found.member.subject for members in members_by_subject.values() for found in members},
+        )
+        if with_timelines
+        else {}
     )
+    for event, stored in repeated:
+        members = members_by_subject[stored.subject]
+        yield Recorded(
+            event,
+            stored.recorded_at,
+            is_repeated=True,
+            epoch=recording.epoch,
+            is_epoch_settled=recording.is_epoch_settled,
+            positions={found.member.shard: found.shard_seq for found in members},
+            published=recording.published,
+            events=ledger.joined(timelines, (found.member.subject for found in members)),
+            narrowing=Narrowing(
+                recording.epoch,
+                [
+                    CustomerFloor(found.member.customer_id, found.shard_seq, found.version)
+                    for found in connected_by_subject[stored.subject]
+                    if found.member.customer_id
+                ],
+                narrowed_at=lost_by(event.body, stored.recorded_at),
+            ),
+        )
+
+
+def _of_one_person(number: int, connected: Sequence[ConnectedMember]) -> list[ConnectedMember]:
+    """Give those of the connected who are one person with a subject now."""
+    [root] = {found.root for found in connected if found.member.subject == number}
+    return [found for found in connected if found.root == root]

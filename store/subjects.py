@@ -14,12 +14,12 @@ from sqlalchemy import (
     case,
     func,
     insert,
-    literal,
     or_,
     select,
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from store.database import RetryTransactionError
@@ -176,43 +176,57 @@ class ConnectedMember(NamedTuple):
     shard_seq: int
 
 
-def connected_members(connection: Connection, number: int) -> list[ConnectedMember]:
-    """Give a subject with all that were ever one person with it, all in one snapshot."""
-    found = select(literal(number, BigInteger).label("number")).cte(recursive=True)
-    found = found.union(
-        select(
-            case(
-                (merge_link.c.from_subject == found.c.number, merge_link.c.into_subject),
-                else_=merge_link.c.from_subject,
-            )
-        ).where(
-            or_(
-                merge_link.c.from_subject == found.c.number,
-                merge_link.c.into_subject == found.c.number,
-            )
+_SEED: Final = select(
+    func.unnest(bindparam("numbers", type_=ARRAY(BigInteger))).label("origin")
+).subquery()
+_FOUND: Final = select(_SEED.c.origin, _SEED.c.origin.label("number")).cte(recursive=True)
+_CONNECTED: Final = _FOUND.union(
+    select(
+        _FOUND.c.origin,
+        case(
+            (merge_link.c.from_subject == _FOUND.c.number, merge_link.c.into_subject),
+            else_=merge_link.c.from_subject,
+        ),
+    ).where(
+        or_(
+            merge_link.c.from_subject == _FOUND.c.number,
+            merge_link.c.into_subject == _FOUND.c.number,
         )
     )
-    rows = connection.execute(
-        select(
-            subject.c.number,
-            subject.c.shard,
-            customer.c.customer_id,
-            subject.c.root,
-            state.c.version,
-            shard.c.seq,
-        )
-        .select_from(found.join(subject, subject.c.number == found.c.number))
-        .join(shard, shard.c.number == subject.c.shard)
-        .join(state, state.c.subject == subject.c.root)
-        .outerjoin(customer, customer.c.subject == subject.c.number)
-        .order_by(subject.c.number)
+)
+_CONNECTED_MEMBERS: Final = (
+    select(
+        _CONNECTED.c.origin,
+        subject.c.number,
+        subject.c.shard,
+        customer.c.customer_id,
+        subject.c.root,
+        state.c.version,
+        shard.c.seq,
     )
-    return [
-        ConnectedMember(
-            Member(row.number, row.shard, row.customer_id or ""), row.root, row.version, row.seq
+    .select_from(_CONNECTED.join(subject, subject.c.number == _CONNECTED.c.number))
+    .join(shard, shard.c.number == subject.c.shard)
+    .join(state, state.c.subject == subject.c.root)
+    .outerjoin(customer, customer.c.subject == subject.c.number)
+    .order_by(subject.c.number)
+)
+
+
+def connected_members(
+    connection: Connection, numbers: Collection[int]
+) -> dict[int, list[ConnectedMember]]:
+    """Give each subject with all that were ever one person with it, all in one snapshot."""
+    connected: dict[int, list[ConnectedMember]] = {}
+    for row in connection.execute(_CONNECTED_MEMBERS, {"numbers": list(numbers)}):
+        connected.setdefault(row.origin, []).append(
+            ConnectedMember(
+                Member(row.number, row.shard, row.customer_id or ""),
+                row.root,
+                row.version,
+                row.seq,
+            )
         )
-        for row in rows
-    ]
+    return connected
 
 
 class ShardPosition(NamedTuple):
