@@ -6,6 +6,7 @@ opens closes: whatever a failed start had opened is closed again.
 """
 
 import logging
+import os
 import threading
 import uuid
 from collections.abc import Iterator
@@ -18,10 +19,12 @@ from sqlalchemy import Engine
 
 from decision.errors import UnavailableError
 from service.background import Background
+from service.bulk import BulkWorker
 from service.control.server import ControlServer
 from service.effectuation import Effectuator
 from service.embedded import EmbeddedOptions, embedded_servers
-from service.settings import Settings
+from service.processes import ChildProgram, child_processes
+from service.settings import Settings, environment_of
 from store import migrations
 from store.cache import Cache
 from store.database import POOL_CONNECTIONS_MAX, STATEMENT_SECONDS_MAX, open_engine, reading
@@ -36,7 +39,6 @@ from store.reconciling import Reconciler
 from store.recording import Recorder
 from store.redis_client import CHECK_REPLY_SECONDS_MAX, WRITE_REPLY_SECONDS_MAX, open_client
 from store.rewarming import Rewarmer
-from store.rollout import RolloutWorker
 from store.shared_reads import CHECK_READ_SECONDS_MAX
 
 CATALOG_REFRESH_SECONDS: Final = 0.5
@@ -48,11 +50,11 @@ CONNECTIONS_BESIDE_READS: Final = 2
 LEASE_CONNECTIONS: Final = 2
 """Connections that only leases are renewed or looked at with, so that nothing holds them up."""
 
-ROLL_OUT_POLL_SECONDS: Final = 0.2
-"""How often a writer looks for pieces of a roll-out that another process has laid out."""
-
 LEASES_WAITED_MIN: Final = 1.25
 """How many lengths of a lease a write should be able to wait for one to end."""
+
+BULK_STOP_SECONDS_MAX: Final = 10.0
+"""How long a process that does bulk work may take to finish the piece it is at."""
 
 WARMING_POLL_SECONDS: Final = 1.0
 """How often a writer looks for shards that Redis has lost."""
@@ -126,7 +128,6 @@ class Application:
     keeper: GuardKeeper
     reader: PermissionReader
     background: Background
-    roll_out_wake: threading.Event
     stopping: threading.Event
 
     @property
@@ -250,7 +251,6 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
             ),
             background,
             threading.Event(),
-            threading.Event(),
         )
         _warn_about_redis(stores.cache)
         if settings.effective_wait_seconds < settings.lease_seconds * LEASES_WAITED_MIN:
@@ -264,6 +264,10 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
             stack.enter_context(_lease(application))
         stack.callback(background.stop_and_join)
         _start_background(application)
+        if roles & {Role.WRITER, Role.WORKER} and settings.bulk_processes:
+            stack.enter_context(
+                child_processes(_bulk_programs(settings, stores.addresses), BULK_STOP_SECONDS_MAX)
+            )
         stack.callback(application.stopping.set)
         yield application
 
@@ -310,18 +314,27 @@ def _is_loopback(address: str) -> bool:
     return host in {"localhost", "[::1]"} or host.startswith("127.")
 
 
+def _bulk_programs(settings: Settings, addresses: Addresses) -> list[ChildProgram]:
+    """Give the processes that do bulk work on the stores that are open, whoever started them."""
+    settings = replace(settings, postgres_url=addresses.postgres_url, redis_url=addresses.redis_url)
+    environment = {**os.environ, **environment_of(settings)}
+    return [
+        ChildProgram(f"bulk worker {number}", ["-m", "service.bulk"], environment)
+        for number in range(1, settings.bulk_processes + 1)
+    ]
+
+
 def _start_background(application: Application) -> None:
     background, projector = application.background, application.projector
     engine, catalogs = application.engine, application.catalogs
     background.repeat("catalogs", lambda _: catalogs.refresh(), CATALOG_REFRESH_SECONDS)
     if not application.roles & {Role.WRITER, Role.WORKER}:
         return
-    roll_out = RolloutWorker(engine, catalogs, projector.announce)
     lapses = LapseWorker(engine, catalogs, projector.announce)
     background.repeat("projector", projector.run, 0.0, projector.wake)
-    background.repeat(
-        "roll-out", roll_out.run_pending, ROLL_OUT_POLL_SECONDS, application.roll_out_wake
-    )
+    if not application.settings.bulk_processes:
+        bulk = BulkWorker(engine, catalogs, projector.announce)
+        background.repeat("bulk work", bulk.run, 0.0)
     background.repeat("lapses", lapses.run_pending, LAPSE_POLL_SECONDS)
     rewarmer = Rewarmer(engine, application.cache)
     background.repeat("warming", rewarmer.run_pending, WARMING_POLL_SECONDS)

@@ -4,6 +4,7 @@ What lives here: one table of settings, its reading and its showing. What is don
 composition root's business; limits that no operator should turn are constants where they apply.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ class Settings:
     postgres_reads_max: int
     postgres_reads_waiting_max: int
     reconciled_per_second: int
+    bulk_processes: int
     shutdown_drain_seconds: float
     shutdown_grace_seconds: float
     log_level: str
@@ -384,6 +386,13 @@ SETTINGS: Final = (
         _count(0, RECONCILED_PER_SECOND_MAX),
         lambda: str(CUSTOMERS_PER_SECOND),
         "how many customers a worker compares with the ledger in a second; 0: none",
+    ),
+    Setting(
+        "bulk_processes",
+        _count(0, PROCESSES_MAX),
+        lambda: str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1),
+        "how many processes of their own the writers of a port, or a worker, have for imports and "
+        "roll-outs, by default one for each core; 0: they do them themselves",
     ),
     Setting(
         "shutdown_drain_seconds",

@@ -71,6 +71,9 @@ def _settings_of(number: int, settings: Settings) -> Settings:
         control_listen=_port_after(settings.control_listen, number - 1),
         control_address=_port_after(settings.control_address, number - 1),
         reconciled_per_second=settings.reconciled_per_second if number == 1 else 0,
+        # Shared out evenly, the first ones having one more.
+        bulk_processes=(settings.bulk_processes + settings.processes - number)
+        // settings.processes,
     )
 
 

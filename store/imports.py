@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from decision.errors import AbortedError, ErrorCode
 from store.clocks import wall_clock
 from store.database import reading, run_transaction
+from store.pieces import PieceDesk
 from store.schema import import_progress, installation
 
 IMPORT_LOCK_CLASS: Final = 5_164_004
@@ -33,7 +34,7 @@ class ImportCounts(NamedTuple):
 
 
 class ImportProgress:
-    """Where a claimed import stands."""
+    """Where a claimed import stands. Its events go to the workers over the `desk`."""
 
     def __init__(
         self,
@@ -42,8 +43,10 @@ class ImportProgress:
         next_position: int,
         counts: ImportCounts,
         event_id_key: bytes,
+        desk: PieceDesk,
     ) -> None:
         """Go on at `next_position`; `event_id_key` is the installation's."""
+        self.desk = desk
         self._engine = engine
         self._import_id = import_id
         self.next_position = next_position
@@ -86,7 +89,13 @@ def claimed_import(engine: Engine, import_id: str) -> Iterator[ImportProgress]:
         if not connection.scalar(text("SELECT pg_try_advisory_lock(:lock_class, :digest)"), keys):
             raise _in_progress(import_id)
         try:
-            yield _load(engine, connection, import_id)
+            desk = PieceDesk(engine, connection, import_id)
+            try:
+                # What a stream that died had handed over is finished before anything comes again.
+                desk.clear()
+                yield _load(engine, connection, import_id, desk)
+            finally:
+                desk.close()
         finally:
             _release(connection, keys)
 
@@ -97,7 +106,9 @@ def _release(connection: Connection, keys: dict[str, int]) -> None:
         connection.execute(text("SELECT pg_advisory_unlock(:lock_class, :digest)"), keys)
 
 
-def _load(engine: Engine, connection: Connection, import_id: str) -> ImportProgress:
+def _load(
+    engine: Engine, connection: Connection, import_id: str, desk: PieceDesk
+) -> ImportProgress:
     connection.execute(
         upsert(import_progress)
         .values(
@@ -113,7 +124,7 @@ def _load(engine: Engine, connection: Connection, import_id: str) -> ImportProgr
     ).one()
     counts = ImportCounts(row.accepted, row.repeated, row.rejected)
     event_id_key = connection.execute(select(installation.c.import_key)).scalar_one()
-    return ImportProgress(engine, import_id, row.next_position, counts, event_id_key)
+    return ImportProgress(engine, import_id, row.next_position, counts, event_id_key, desk)
 
 
 def _digest(import_id: str) -> int:

@@ -35,6 +35,7 @@ from store.code_numbers import CodeNumbers
 from store.database import CATALOG_LOCK, draw_recorded_instants, reading, run_transaction
 from store.floors import Narrowing
 from store.outbox import narrowed_at
+from store.pieces import call_workers
 from store.publications import Catalogs, PublishedCatalog, load_code_numbers
 from store.recording import mark_used
 from store.schema import code_number, job, job_piece, publication, shard, state, used_code
@@ -198,6 +199,7 @@ def _publish(
     _keep_numbers(connection, published.numbers)
     mark_used(connection, codes_of_wordings(published.catalog))
     _start_roll_out(connection, published.number, recorded_at)
+    call_workers(connection)
     keep(replace(published, recorded_at=recorded_at))
     return _recorded(published.catalog, published.number, recorded_at, recording)
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -257,6 +258,19 @@ job_piece = Table(
     Column("subjects_changed", BigInteger, nullable=False),
     Column("is_done", Boolean, nullable=False),
     comment="one shard's part of a job; workers take it with SKIP LOCKED",
+)
+
+work_piece = Table(
+    "work_piece",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("owner", ordered_text, nullable=False, comment="who staged it and waits"),
+    Column("payload", LargeBinary, nullable=False),
+    Column("outcome", LargeBinary, comment="none: not done yet"),
+    Column("staged_at", BigInteger, nullable=False),
+    prefixes=["UNLOGGED"],
+    comment="bulk work that a worker takes with SKIP LOCKED, and whoever staged it waits for",
 )
 
 import_progress = Table(

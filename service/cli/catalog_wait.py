@@ -27,6 +27,7 @@ def wait_until_effective(client: Client, publication_number: int, wait_seconds: 
     Ends the command when it is superseded, or not effective in time.
     """
     deadline = time.monotonic() + wait_seconds
+    rate = _Rate()
     console = Console(file=sys.stderr, highlight=False, markup=False)
     line_due = time.monotonic() + PLAIN_LINE_SECONDS
     with Status("rolling out", console=console) as status:
@@ -40,7 +41,7 @@ def wait_until_effective(client: Client, publication_number: int, wait_seconds: 
                     "`maywe catalog log` lists them",
                     Exit.NO,
                 )
-            text = _progress(rollout)
+            text = _progress(rollout, rate)
             if time.monotonic() >= deadline:
                 raise trouble(
                     f"publication {publication_number} is recorded, but not effective after "
@@ -60,9 +61,25 @@ def _rollout(client: Client, publication_number: int) -> Rollout:
         return client.catalog.GetPublication(request).rollout
 
 
-def _progress(rollout: Rollout) -> str:
+class _Rate:
+    """How many customers are done in a second, since this command first looked."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def at(self, done: int) -> str:
+        """Say the rate; nothing at the first look, which tells none."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, done)
+            return ""
+        began_at, done_before = self._first
+        return f", {number(int((done - done_before) / max(now - began_at, POLL_SECONDS)))}/s"
+
+
+def _progress(rollout: Rollout, rate: _Rate) -> str:
     return (
         f"rolling out: {number(rollout.customers_done_count)} of "
         f"{number(rollout.customers_count)} customers, {number(rollout.customers_changed_count)} "
-        "changed"
+        f"changed{rate.at(rollout.customers_done_count)}"
     )

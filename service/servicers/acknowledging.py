@@ -8,7 +8,7 @@ from maywe.v1 import common_pb2
 
 from service.composition import Application
 from service.conversion.writing import acknowledgement_message
-from store.floors import Narrowing, joined_floors
+from store.floors import Narrowing, joined_narrowings
 from store.publishing import PublicationRecorded
 from store.recording import Recorded
 from store.token import Token
@@ -78,7 +78,7 @@ class Acknowledger:
             # It was recorded across the end of an epoch, after which part of it may be lost.
             return False
         return self._application.effectuator.make_effective(
-            _joined(narrowings), self._seconds_for(context), has_own_thread=True
+            joined_narrowings(narrowings), self._seconds_for(context), has_own_thread=True
         )
 
     def make_past_effective(self, context: grpc.ServicerContext) -> bool:
@@ -105,13 +105,3 @@ def _within(seconds: float, context: grpc.ServicerContext) -> float:
     if remaining is not None:
         seconds = min(seconds, remaining * (1 - ANSWER_RESERVE_SHARE))
     return seconds
-
-
-def _joined(narrowings: Sequence[Narrowing]) -> Narrowing:
-    """Give one narrowing for several of one epoch, each customer id in it once."""
-    floors = joined_floors({}, (floor for one in narrowings for floor in one.customers))
-    return Narrowing(
-        narrowings[0].epoch,
-        list(floors.values()),
-        narrowed_at=max(narrowing.narrowed_at for narrowing in narrowings),
-    )

@@ -160,7 +160,6 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
                 ),
             ),
         )
-        self._application.roll_out_wake.set()
         return catalog_pb2.PublishResponse(
             acknowledgement=self._acknowledger.acknowledge_publication(recorded, context),
             number=recorded.number,

@@ -149,6 +149,8 @@ def _process(system: System, name: str, sabotages: str, taken: set[int]) -> Mayw
         "redis_namespace": NAMESPACE,
         "listen": f"127.0.0.1:{port}",
         "shutdown_grace_seconds": "1",
+        # What is armed is armed in this process.
+        "bulk_processes": "0",
     }
     if role == "decision":
         control_port = _free_port(taken)

@@ -137,7 +137,6 @@ class Writer:
             PermissionReader(world.engine, world.cache, self._catalogs, keeper),
             Background(),
             threading.Event(),
-            threading.Event(),
         )
 
 

@@ -1,0 +1,125 @@
+"""Bulk work: what the worker processes do, and the process itself.
+
+What lives here: the loop that takes pieces of imports and of roll-outs from PostgreSQL, projects
+what it has committed, and waits for more. `python -m service.bulk` is one such process, as a server
+starts it for each core; a server without them runs the same loop in a thread.
+"""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Final
+
+from sqlalchemy import Connection, Engine
+
+from decision.errors import OverloadedError, UnavailableError
+from service.background import Background
+from service.import_pieces import IMPORT_KIND, do_piece
+from service.processes import ParentLine
+from service.settings import read_settings
+from store.cache import Cache
+from store.database import open_engine, run_transaction
+from store.epochs import guard_identity
+from store.pieces import Piece, WorkBell, note_failure, note_outcome, take_piece
+from store.projector import Projector
+from store.publications import Catalogs
+from store.recording import Outcome, Recorder
+from store.redis_client import WRITE_REPLY_SECONDS_MAX, open_client
+from store.rollout import RolloutWorker
+
+CONNECTIONS: Final = 4
+"""One to listen, one to work, one to project, and one to spare."""
+
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+_logger = logging.getLogger(__name__)
+
+
+class BulkWorker:
+    """Does pieces of bulk work as long as there are any. For one thread; any number may run."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        catalogs: Catalogs,
+        announce: Callable[[Mapping[int, int]], None],
+    ) -> None:
+        """Work at `engine`; `announce` is told the positions of the shards after each commit."""
+        self._engine = engine
+        self._recorder = Recorder(engine, catalogs, announce)
+        self._roll_out = RolloutWorker(engine, catalogs, announce)
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set. Raises UnavailableError, OverloadedError."""
+        with WorkBell(self._engine) as bell:
+            while not stop.is_set():
+                # Both in turn, so that neither waits for all of the other.
+                has_done_piece = self._do_piece()
+                has_rolled_out = self._roll_out.step()
+                if not (has_done_piece or has_rolled_out):
+                    bell.wait(stop)
+
+    def _do_piece(self) -> bool:
+        """Take a piece and do it; False when there is none."""
+        taken: list[Piece] = []
+
+        def work(connection: Connection) -> list[Outcome]:
+            taken.clear()
+            piece = take_piece(connection)
+            if piece is None:
+                return []
+            taken.append(piece)
+            if piece.kind != IMPORT_KIND:
+                message = f"a piece of the kind {piece.kind!r}"
+                raise NotImplementedError(message)
+            outcome, recorded = do_piece(connection, piece, self._recorder)
+            note_outcome(connection, piece, outcome)
+            return list(recorded)
+
+        try:
+            self._recorder.note_committed(run_transaction(self._engine, work))
+        except (UnavailableError, OverloadedError):
+            raise
+        except Exception:
+            if not taken:
+                raise
+            _logger.exception("a piece of an import can not be done")
+            note_failure(self._engine, taken[0])
+        return bool(taken)
+
+
+def main() -> None:
+    """Work as a child process until told to stop or until the parent is gone."""
+    line = ParentLine()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    line.stop_with_parent(stop)
+    settings = read_settings({}, os.environ)
+    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    with ExitStack() as stack:
+        engine = open_engine(settings.postgres_url, CONNECTIONS)
+        stack.callback(engine.dispose)
+        guard_identity(engine)
+        client = stack.enter_context(open_client(settings.redis_url, WRITE_REPLY_SECONDS_MAX))
+        projector = Projector(engine, Cache(client, settings.redis_namespace))
+
+        def project(positions: Mapping[int, int]) -> None:
+            try:
+                projector.project_pending(positions)
+            except (UnavailableError, OverloadedError) as error:
+                # The servers project as well, when Redis is back.
+                _logger.warning("not projected by who recorded it: %s", error)
+
+        background = Background()
+        stack.callback(background.stop_and_join)
+        background.repeat("bulk work", BulkWorker(engine, Catalogs(engine), project).run, 0.0)
+        line.say_ready()
+        stop.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""Pieces of an import: how a chunk is cut into them, what a worker does with one, what it answers.
+
+What lives here: both ends of what goes through `store.pieces` for imports. The stream of messages
+is `servicers.importing`'s.
+
+Several workers do the pieces of one chunk at once, so what has to stay in order has to be in one
+piece: the events of one customer, and whatever shares an event id, of which the first counts. Each
+piece is of a few shards, so that no two wait for each other's.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+from google.rpc import code_pb2
+from maywe.v1 import writer_pb2
+from sqlalchemy import Connection
+
+from decision.catalog import Catalog
+from decision.errors import InvalidArgumentError, MayweError
+from decision.events import NewEvent
+from service.conversion.reading import read_any_event
+from service.errors import problem_of, reason_number
+from store.floors import CustomerFloor, Narrowing, joined_narrowings
+from store.imports import ImportCounts
+from store.pieces import Piece
+from store.recording import Outcome, Recorded, Recorder
+from store.sharding import shard_of
+
+IMPORT_KIND: Final = "import"
+
+EVENTS_PER_PIECE: Final = 500
+"""Events of a piece, or more: enough to share a transaction's cost, few enough to be brief."""
+
+_IDENTITY_EVENTS: Final = frozenset({"voiding", "merge", "split"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of some events of an import.
+
+    It can not become effective by telling of `narrowings` if `is_settled` is False: then it was
+    recorded in an epoch that is not settled.
+    """
+
+    accepted: int
+    repeated: int
+    rejections: Sequence[writer_pb2.ImportRejection]
+    narrowings: Sequence[Narrowing]
+    is_settled: bool
+
+    @property
+    def counts(self) -> ImportCounts:
+        """The counts, which add up to the events."""
+        return ImportCounts(self.accepted, self.repeated, len(self.rejections))
+
+
+def joined(parts: Sequence[Settled]) -> Settled:
+    """Give what became of the events of several pieces."""
+    return Settled(
+        sum(part.accepted for part in parts),
+        sum(part.repeated for part in parts),
+        sorted(
+            (rejection for part in parts for rejection in part.rejections),
+            key=lambda rejection: rejection.position,
+        ),
+        [narrowing for part in parts for narrowing in part.narrowings],
+        all(part.is_settled for part in parts),
+    )
+
+
+def runs_of(
+    items: Iterable[writer_pb2.ImportItem],
+) -> Iterable[tuple[bool, list[writer_pb2.ImportItem]]]:
+    """Part items where voids, merges and splits begin and end; True comes with runs of these.
+
+    They change which events count, so what stands before them has to be recorded before them.
+    """
+    for changes_identity, run in groupby(
+        items, key=lambda item: item.event.WhichOneof("event") in _IDENTITY_EVENTS
+    ):
+        yield changes_identity, list(run)
+
+
+def pieces_of(items: Sequence[writer_pb2.ImportItem]) -> list[bytes]:
+    """Cut a run of events of timelines into pieces that can be done at once, in any order."""
+    if len(items) <= EVENTS_PER_PIECE:
+        return [_payload(items)]
+    shard_of_event: dict[str, int] = {}
+    by_shard: dict[int, list[writer_pb2.ImportItem]] = {}
+    for item in items:
+        which = item.event.WhichOneof("event")
+        request = getattr(item.event, which) if which else None
+        shard = 0
+        if request is not None:
+            shard = shard_of_event.setdefault(request.event_id, shard_of(request.customer_id))
+        by_shard.setdefault(shard, []).append(item)
+    pieces: list[list[writer_pb2.ImportItem]] = [[]]
+    for shard in sorted(by_shard):
+        if len(pieces[-1]) >= EVENTS_PER_PIECE:
+            pieces.append([])
+        pieces[-1] += by_shard[shard]
+    return [_payload(piece) for piece in pieces]
+
+
+def _payload(items: Sequence[writer_pb2.ImportItem]) -> bytes:
+    return writer_pb2.ImportChunk(items=items).SerializeToString()
+
+
+def do_piece(
+    connection: Connection, piece: Piece, recorder: Recorder
+) -> tuple[bytes, Sequence[Outcome]]:
+    """Record the events of a piece in this transaction.
+
+    Gives what to answer, and the outcomes that `recorder` has to be told of after the commit.
+    """
+    items = writer_pb2.ImportChunk.FromString(piece.payload).items
+    run = recorder.begin_run(connection)
+    notes = _Notes()
+    positions, events = notes.read(items, run.published.catalog)
+    outcomes = run.record(events, with_timelines=False)
+    notes.add(positions, outcomes)
+    return _encode(notes.settled()), outcomes
+
+
+def record_in_order(
+    items: Sequence[writer_pb2.ImportItem], recorder: Recorder, catalog: Catalog
+) -> Settled:
+    """Record events one after the other, as voids, merges and splits have to be."""
+    notes = _Notes()
+    positions, events = notes.read(items, catalog)
+    notes.add(positions, recorder.record(events))
+    return notes.settled()
+
+
+class _Notes:
+    """What becomes of events, noted one by one."""
+
+    def __init__(self) -> None:
+        self._accepted = 0
+        self._repeated = 0
+        self._rejections: list[writer_pb2.ImportRejection] = []
+        self._narrowings: list[Narrowing] = []
+        self._is_settled = True
+
+    def read(
+        self, items: Iterable[writer_pb2.ImportItem], catalog: Catalog
+    ) -> tuple[Sequence[int], Sequence[NewEvent]]:
+        """Read messages, noting those that can not be, and give the positions of the others."""
+        positions = []
+        events = []
+        for item in items:
+            try:
+                events.append(read_any_event(item.event, catalog))
+                positions.append(item.position)
+            except InvalidArgumentError as error:
+                self._reject(item.position, error)
+        return positions, events
+
+    def add(self, positions: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+        for position, outcome in zip(positions, outcomes, strict=True):
+            if not isinstance(outcome, Recorded):
+                self._reject(position, outcome.error)
+                continue
+            if not outcome.narrowing.is_empty:
+                self._narrowings.append(outcome.narrowing)
+            elif not outcome.is_epoch_settled:
+                self._is_settled = False
+            if outcome.is_repeated:
+                self._repeated += 1
+            else:
+                self._accepted += 1
+
+    def settled(self) -> Settled:
+        return Settled(
+            self._accepted, self._repeated, self._rejections, self._narrowings, self._is_settled
+        )
+
+    def _reject(self, position: int, error: MayweError) -> None:
+        problem = problem_of(error)
+        self._rejections.append(
+            writer_pb2.ImportRejection(
+                position=position,
+                code=code_pb2.Code.Name(problem.code),
+                reason=reason_number(error.code),
+                field=problem.field,
+                message=problem.message,
+            )
+        )
+
+
+def _encode(settled: Settled) -> bytes:
+    """Write what became of a piece, all of which was recorded in one epoch."""
+    narrowing = joined_narrowings(settled.narrowings) if settled.narrowings else None
+    document = {
+        "accepted": settled.accepted,
+        "repeated": settled.repeated,
+        "rejections": [
+            [part.position, part.code, part.reason, part.field, part.message]
+            for part in settled.rejections
+        ],
+        "narrowing": narrowing
+        and [narrowing.epoch, list(narrowing.customers), narrowing.narrowed_at],
+        "is_settled": settled.is_settled,
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(outcome: bytes) -> Settled:
+    """Read what a worker answered."""
+    document: dict[str, Any] = json.loads(outcome)
+    narrowings = []
+    if document["narrowing"] is not None:
+        epoch, floors, narrowed_at = document["narrowing"]
+        narrowings = [
+            Narrowing(epoch, [CustomerFloor(*floor) for floor in floors], narrowed_at=narrowed_at)
+        ]
+    return Settled(
+        document["accepted"],
+        document["repeated"],
+        [
+            writer_pb2.ImportRejection(
+                position=position, code=code, reason=reason, field=field, message=message
+            )
+            for position, code, reason, field, message in document["rejections"]
+        ],
+        narrowings,
+        document["is_settled"],
+    )

@@ -1,0 +1,35 @@
+"""Pieces of bulk work that processes hand over to each other.
+
+Old code survives it: it neither makes pieces nor looks for them.
+
+Revision ID: 0003
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from alembic import op
+
+revision: str = "0003"
+down_revision: str | None = "0002"
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+# Unlogged: whoever handed a piece over waits for it on a connection, and a crash of PostgreSQL that
+# empties the table ends that too. What was done of it is in logged tables.
+_PIECES: Final = """
+CREATE UNLOGGED TABLE work_piece (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL,
+    owner text COLLATE "C" NOT NULL,
+    payload bytea NOT NULL,
+    outcome bytea,
+    staged_at bigint NOT NULL
+);
+ALTER TABLE work_piece ALTER COLUMN payload SET STORAGE EXTERNAL;
+"""
+
+
+def upgrade() -> None:
+    """Add the table of pieces."""
+    op.execute(_PIECES)
