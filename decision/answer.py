@@ -5,7 +5,7 @@ and the catalog's suspension. Checks, batches, audiences, cards and explanations
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from decision.catalog import Interval
@@ -103,7 +103,7 @@ class ShareAnswer(NamedTuple):
 
 def allowed_intervals(
     timeline: PermissionTimeline, suspension: Interval | None, scope: Scope, after: Instant
-) -> list[Interval]:
+) -> Sequence[Interval]:
     """Give, in order and joined, the intervals that end after `after` in which `scope` is allowed.
 
     This is the answer over all instants at once: an interval begins where the answer turns to
@@ -111,7 +111,11 @@ def allowed_intervals(
     """
     if not timeline.is_known:
         return []
-    allowed = list(timeline.granted_intervals(scope))
+    allowed = timeline.granted_intervals(scope)
+    if suspension is None and not timeline.restrictions:
+        if not allowed or allowed[0].end > after:
+            return allowed
+        return [interval for interval in allowed if interval.end > after]
     denied = [
         Interval(restriction.start, restriction.end)
         for restriction in timeline.restrictions
@@ -123,7 +127,23 @@ def allowed_intervals(
     return [interval for interval in allowed if interval.end > after]
 
 
-def intervals_without(intervals: list[Interval], gaps: Iterable[Interval]) -> list[Interval]:
+def allowed_intervals_by_scope(
+    timeline: PermissionTimeline, after: Instant
+) -> Iterator[tuple[Scope, Sequence[Interval]]]:
+    """Give `allowed_intervals` of every scope, suspensions aside."""
+    # Scopes that share their segments fare alike, unless a restriction tells them apart.
+    fares_alike = not timeline.restrictions
+    found: dict[int, Sequence[Interval]] = {}
+    for scope, segments in timeline.segments.items():
+        intervals = found.get(id(segments)) if fares_alike else None
+        if intervals is None:
+            intervals = found[id(segments)] = allowed_intervals(timeline, None, scope, after)
+        yield scope, intervals
+
+
+def intervals_without(
+    intervals: Sequence[Interval], gaps: Iterable[Interval]
+) -> Sequence[Interval]:
     """Cut gaps out of intervals, and give what is left in the same order."""
     for gap in gaps:
         intervals = [part for interval in intervals for part in _without(interval, gap)]

@@ -4,7 +4,7 @@ What lives here: the comparison of two permission timelines from one instant on.
 write narrows, what a revocation ended, who gains and loses by a publication, and what watchers see.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -41,25 +41,60 @@ def permission_changes(
     at: Instant,
 ) -> Iterator[PermissionChange]:
     """Compare what is allowed from `at` on, scope by scope, in a stable order."""
-    for scope in sorted({*before.segments, *after.segments}, key=_order):
+    # Scopes that share their segments fare alike, unless a restriction tells them apart.
+    fares_alike = not before.restrictions and not after.restrictions
+    found: dict[object, _Difference | None] = {}
+    for scope in sorted({*before.segments, *after.segments}):
         old_suspension = before_catalog.suspension_of(scope)
         new_suspension = after_catalog.suspension_of(scope)
-        old = _from(at, allowed_intervals(before, old_suspension, scope, at))
-        new = _from(at, allowed_intervals(after, new_suspension, scope, at))
-        if old != new:
-            yield PermissionChange(
-                scope,
-                _direction(old, new),
-                at,
-                answer_scope(before, old_suspension, scope, at),
-                answer_scope(after, new_suspension, scope, at),
+        key: object = scope
+        if fares_alike:
+            key = (
+                id(before.segments.get(scope)),
+                id(after.segments.get(scope)),
+                old_suspension,
+                new_suspension,
             )
+        if key not in found:
+            found[key] = _difference(before, old_suspension, after, new_suspension, scope, at)
+        difference = found[key]
+        if difference is not None:
+            yield PermissionChange(
+                scope, difference.direction, at, difference.before, difference.after
+            )
+
+
+class _Difference(NamedTuple):
+    direction: Direction
+    before: Answer
+    after: Answer
+
+
+def _difference(
+    before: PermissionTimeline,
+    old_suspension: Interval | None,
+    after: PermissionTimeline,
+    new_suspension: Interval | None,
+    scope: Scope,
+    at: Instant,
+) -> _Difference | None:
+    old = _from(at, allowed_intervals(before, old_suspension, scope, at))
+    new = _from(at, allowed_intervals(after, new_suspension, scope, at))
+    if old == new:
+        return None
+    return _Difference(
+        _direction(old, new),
+        answer_scope(before, old_suspension, scope, at),
+        answer_scope(after, new_suspension, scope, at),
+    )
 
 
 def first_losses(
     before: PermissionTimeline, after: PermissionTimeline, since: Instant
 ) -> list[Instant]:
-    """Tell for each scope that loses something from when on: one instant each, at least `since`.
+    """Tell from when on scopes lose something: one instant each, at least `since`.
+
+    Scopes that fare alike are told of once.
 
     Suspensions are left out: a timeline that is kept ready is asked under the newest catalog's, and
     not only under those it was made under. What a suspension takes away is the publication's doing,
@@ -67,12 +102,33 @@ def first_losses(
     """
     # Most writes leave most scopes as they are, which is seen sooner than it is worked out.
     is_denied_alike = after.is_known and [*after.restrictions] == [*before.restrictions]
-    found = (
-        _first_loss(before, after, scope, since)
-        for scope in before.segments
-        if not is_denied_alike or before.granted_intervals(scope) != after.granted_intervals(scope)
-    )
+    if is_denied_alike:
+        found = [
+            _first_loss(before, after, scope, since)
+            for scope in _granted_differently(before, after)
+        ]
+    else:
+        found = [_first_loss(before, after, scope, since) for scope in before.segments]
     return [instant for instant in found if instant is not None]
+
+
+def _granted_differently(before: PermissionTimeline, after: PermissionTimeline) -> Iterable[Scope]:
+    """Give the scopes that grants allow otherwise than before.
+
+    Without restrictions one of those that share their segments stands for all of them.
+    """
+    if before.restrictions:
+        scopes: Iterable[Scope] = before.segments
+    else:
+        scopes = {
+            (id(segments), id(after.segments.get(scope))): scope
+            for scope, segments in before.segments.items()
+        }.values()
+    return (
+        scope
+        for scope in scopes
+        if before.granted_intervals(scope) != after.granted_intervals(scope)
+    )
 
 
 def _first_loss(
@@ -89,19 +145,34 @@ def next_change_at(timeline: PermissionTimeline, catalog: Catalog, after: Instan
     """Tell when a permission begins or lapses by itself next after `after`, or FOREVER."""
     instants = [
         instant
-        for scope in timeline.segments
-        for interval in allowed_intervals(timeline, catalog.suspension_of(scope), scope, after)
+        for scope, suspension in _faring_differently(timeline, catalog)
+        for interval in allowed_intervals(timeline, suspension, scope, after)
         for instant in interval
         if instant > after
     ]
     return min(instants, default=FOREVER)
 
 
+def _faring_differently(
+    timeline: PermissionTimeline, catalog: Catalog
+) -> Iterable[tuple[Scope, Interval | None]]:
+    """Give the scopes, with the suspensions of their partners; one of those that fare alike."""
+    scopes = ((scope, catalog.suspension_of(scope)) for scope in timeline.segments)
+    if timeline.restrictions:
+        return scopes
+    return {
+        (id(timeline.segments[scope]), suspension): (scope, suspension)
+        for scope, suspension in scopes
+    }.values()
+
+
 def lapses_and_beginnings(
     timeline: PermissionTimeline, catalog: Catalog, after: Instant, until: Instant
 ) -> Iterator[PermissionChange]:
     """Give the changes that time alone brings in `(after, until]`, in order of time."""
-    changes = []
+    changes: list[PermissionChange] = []
+    if next_change_at(timeline, catalog, after) > until:
+        return iter(changes)
     for scope in timeline.segments:
         suspension = catalog.suspension_of(scope)
         for interval in allowed_intervals(timeline, suspension, scope, after):
@@ -119,19 +190,17 @@ def lapses_and_beginnings(
                             answer_scope(timeline, suspension, scope, instant),
                         )
                     )
-    return iter(sorted(changes, key=lambda change: (change.at, _order(change.scope))))
+    return iter(sorted(changes, key=lambda change: (change.at, change.scope)))
 
 
-def _order(scope: Scope) -> tuple[str, ...]:
-    return (scope.kind.value, *scope[1:])
-
-
-def _from(at: Instant, intervals: list[Interval]) -> list[Interval]:
+def _from(at: Instant, intervals: Sequence[Interval]) -> Sequence[Interval]:
     """Cut off what lies before `at`: what has passed can not change any more."""
+    if not intervals or intervals[0].start >= at:
+        return intervals
     return [Interval(max(at, interval.start), interval.end) for interval in intervals]
 
 
-def _direction(old: list[Interval], new: list[Interval]) -> Direction:
+def _direction(old: Sequence[Interval], new: Sequence[Interval]) -> Direction:
     loses = _reaches_outside(old, new)
     gains = _reaches_outside(new, old)
     if loses and gains:
@@ -139,7 +208,7 @@ def _direction(old: list[Interval], new: list[Interval]) -> Direction:
     return Direction.NARROWED if loses else Direction.WIDENED
 
 
-def _reaches_outside(inner: list[Interval], outer: list[Interval]) -> bool:
+def _reaches_outside(inner: Sequence[Interval], outer: Sequence[Interval]) -> bool:
     """Tell whether `inner` holds anywhere that `outer` does not."""
     return not all(
         any(wide.start <= interval.start and interval.end <= wide.end for wide in outer)

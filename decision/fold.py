@@ -22,6 +22,7 @@ from decision.events import (
 )
 from decision.grants import (
     NEVER,
+    AlikeEndings,
     Ending,
     FoldedTimeline,
     Grant,
@@ -240,6 +241,7 @@ class _Endings:
             if selector.matches_grant(draft.event_id, consent_type)
             and (mark := marks.first_at_or_after(draft.obtained_at)) is not None
         ]
+        scopes = draft.wording.scopes
         return Grant(
             draft.event_id,
             consent_type,
@@ -247,7 +249,9 @@ class _Endings:
             draft.product,
             draft.obtained_at,
             term_end,
-            {scope: _end_of_scope(scope, term_end, revocations) for scope in draft.wording.scopes},
+            {scope: _end_of_scope(scope, term_end, revocations) for scope in scopes}
+            if revocations
+            else AlikeEndings(scopes, term_end),
             draft.matrix_row_id,
         )
 

@@ -4,7 +4,7 @@ What lives here: the result of `fold`, with enough detail to explain every answe
 out is in `fold`; what it means at an instant in `timeline` and `answer`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -31,6 +31,32 @@ class Ending(NamedTuple):
 
 NEVER = Ending(FOREVER, Reason.CONSENT_EXPIRED)
 """The ending of a grant that nothing ends."""
+
+
+class AlikeEndings(Mapping[Scope, Ending]):
+    """The same ending for every scope of a wording, as nearly every grant has it.
+
+    Grants of one wording share `scopes`, the wording's own: whom they cover alike can be seen by
+    that, without looking at each scope.
+    """
+
+    __slots__ = ("ending", "scopes")
+
+    def __init__(self, scopes: Sequence[Scope], ending: Ending) -> None:
+        """End each of `scopes`, which are distinct, by `ending`."""
+        self.scopes = scopes
+        self.ending = ending
+
+    def __getitem__(self, scope: Scope) -> Ending:
+        if scope not in self.scopes:
+            raise KeyError(scope)
+        return self.ending
+
+    def __iter__(self) -> Iterator[Scope]:
+        return iter(self.scopes)
+
+    def __len__(self) -> int:
+        return len(self.scopes)
 
 
 class Grant(NamedTuple):

@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from decision.catalog import Interval
-from decision.grants import Ending, FoldedTimeline, Grant
+from decision.coverings import Covering, covered_alike
+from decision.grants import FoldedTimeline, Grant
 from decision.instants import BEGINNING, FOREVER, Instant
 from decision.products import Product
 from decision.reasons import STRENGTH_BY_CAUSE, Reason
@@ -95,21 +96,13 @@ NOBODY = PermissionTimeline(is_known=False, segments={}, restrictions=(), bases=
 
 def permission_timeline(folded: FoldedTimeline) -> PermissionTimeline:
     """Turn folded grants into segments by scope (`semantics.md`, answer steps 4 and 5)."""
-    covering_by_scope: dict[Scope, list[_Covering]] = {}
-    for index, grant in enumerate(folded.grants):
-        for scope, ending in grant.endings.items():
-            covering_by_scope.setdefault(scope, []).append(_Covering(index, ending))
     bases = _Bases(folded.grants)
-    # The scopes of one wording are mostly covered alike: then they share their segments.
-    segments_by_covering: dict[tuple[_Covering, ...], Sequence[Segment]] = {}
     segments: dict[Scope, Sequence[Segment]] = {}
-    for scope, covering in covering_by_scope.items():
-        key = tuple(covering)
-        found = segments_by_covering.get(key)
-        if found is None:
-            found = _sweep(folded.grants, key, bases)
-            segments_by_covering[key] = found
-        segments[scope] = found
+    # Scopes that are covered alike share their segments, which whoever compares relies upon.
+    for scopes, covering in covered_alike(folded.grants):
+        found = _sweep(folded.grants, covering, bases)
+        for scope in scopes:
+            segments[scope] = found
     return PermissionTimeline(
         is_known=folded.is_known,
         segments=segments,
@@ -120,13 +113,6 @@ def permission_timeline(folded: FoldedTimeline) -> PermissionTimeline:
         ),
         bases=bases.found,
     )
-
-
-class _Covering(NamedTuple):
-    """Which grant covers a scope, and what ends the scope of it."""
-
-    grant_index: int
-    ending: Ending
 
 
 class _Bases:
@@ -165,7 +151,7 @@ class _Preference(NamedTuple):
     consent_type: str
 
 
-def _sweep(grants: Sequence[Grant], covering: Sequence[_Covering], bases: _Bases) -> list[Segment]:
+def _sweep(grants: Sequence[Grant], covering: Sequence[Covering], bases: _Bases) -> list[Segment]:
     """Walk over the instants at which grants of one scope begin and end.
 
     Of the grants obtained so far a heap keeps the preferred one on top: it is the one that ends

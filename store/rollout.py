@@ -119,13 +119,12 @@ class _Step:
             if not self._impact_since(before[root]).concerns(events):
                 continue
             folded = states.fold_person(person, events, self._published)
-            changes_record = self._changes_record(before[root], folded.timeline)
             changes_permissions = self._changes_permissions(before[root], folded.timeline)
             self.changed_count += changes_permissions
             if (
-                changes_record
-                or changes_permissions
+                changes_permissions
                 or set(folded.folded.unmatched) != unmatched_before.get(root, set())
+                or self._changes_record(before[root], folded.timeline)
             ):
                 rewrites.append(states.rewrite_of(folded, before[root], cause))
         if not rewrites:
@@ -141,7 +140,7 @@ class _Step:
         if content == record.content_of(before.record):
             return False
         # What it said of a past that is over by now makes no difference.
-        old = record.decode(before.record, self._published.numbers).timeline
+        old = before.timeline(self._published.numbers)
         return content != self._content(before, old)
 
     def _content(self, before: StoredState, timeline: PermissionTimeline) -> bytes:
@@ -165,7 +164,7 @@ class _Step:
 
     def _changes_permissions(self, before: StoredState, after: PermissionTimeline) -> bool:
         changes = permission_changes(
-            record.decode(before.record, self._published.numbers).timeline,
+            before.timeline(self._published.numbers),
             self._catalog_of(before),
             after,
             self._published.catalog,

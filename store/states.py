@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select, text
 
-from decision.answer import allowed_intervals
+from decision.answer import allowed_intervals_by_scope
 from decision.changes import (
     first_losses,
     lapses_and_beginnings,
@@ -25,6 +25,7 @@ from decision.instants import BEGINNING, Instant
 from decision.timeline import NOBODY, PermissionTimeline, permission_timeline
 from store import ledger, record
 from store.change_codec import EncodedChange, encode_changes
+from store.code_numbers import CodeNumbers
 from store.database import insert_rows, unawaited
 from store.floors import NOW_AHEAD_MICROSECONDS_MAX
 from store.outbox import BY_TIME, Loss, Notice
@@ -33,13 +34,21 @@ from store.schema import customer, shard, state, subject, unmatched
 from store.subjects import Person, persons_of_roots
 
 
-class StoredState(NamedTuple):
-    """A row of `state`."""
+@dataclass(slots=True)
+class StoredState:
+    """A row of `state`. Its record is read when it is needed, and once."""
 
     version: int
     publication: int
     record: bytes
     watched_through: Instant
+    _timeline: PermissionTimeline | None = None
+
+    def timeline(self, numbers: CodeNumbers) -> PermissionTimeline:
+        """Give what the record says. Raises as `record.decode` does."""
+        if self._timeline is None:
+            self._timeline = record.decode(self.record, numbers).timeline
+        return self._timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +230,11 @@ class StateWriter:
     def _permission_rows(self, rewrite: Rewrite) -> Iterable[Sequence[object]]:
         timeline = rewrite.folded.timeline
         ended_before = self._now - record.TRIM_MARGIN_MICROSECONDS
-        for scope in timeline.segments:
-            number = self._published.numbers.scope_number(scope)
-            for interval in allowed_intervals(timeline, None, scope, ended_before):
-                yield (number, rewrite.folded.person.root, interval.start, interval.end)
+        for scope, intervals in allowed_intervals_by_scope(timeline, ended_before):
+            if intervals:
+                number = self._published.numbers.scope_number(scope)
+                for start, end in intervals:
+                    yield (number, rewrite.folded.person.root, start, end)
 
     def _notices(self, rewrite: Rewrite) -> Iterable[Notice]:
         """Give a notice for each member, and before it one of what time had changed untold."""
@@ -246,7 +256,7 @@ class StateWriter:
         if stored is None:
             changes = permission_changes(NOBODY, catalog, after, catalog, self._now)
             return _Comparison([], encode_changes(changes, numbers), None)
-        before = record.decode(stored.record, numbers).timeline
+        before = stored.timeline(numbers)
         before_catalog = self._catalogs.by_number(self._connection, stored.publication).catalog
         # A machine whose clock is behind may not tell of the same lapse twice.
         now = max(self._now, stored.watched_through)

@@ -5,6 +5,7 @@ intervals; the answer at one instant is the measure of all three.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from decision.answer import allowed_intervals, answer_scope
+from decision.answer import allowed_intervals, allowed_intervals_by_scope, answer_scope
 from decision.catalog import Catalog
 from decision.changes import (
     Direction,
@@ -23,7 +24,7 @@ from decision.changes import (
 from decision.errors import MayweError
 from decision.instants import BEGINNING, FOREVER, Instant
 from decision.scopes import Scope
-from decision.timeline import PermissionTimeline
+from decision.timeline import PermissionTimeline, permission_timeline
 from tests.decision_system import DecisionSystem, Known
 from tests.model.random_probes import random_scenario
 from tests.property.strategies import scenarios
@@ -110,6 +111,34 @@ def check_allowed_intervals(known: Known) -> None:
             assert allowed_intervals(timeline, suspension, scope, at) == [
                 interval for interval in whole if interval.end > at
             ]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_grants_that_end_alike_are_worked_out_as_scope_by_scope(seed: int) -> None:
+    """Whole wordings at a time or one scope after the other: the same timeline comes of it."""
+    for known in states_after_each_step(random_scenario(seed)):
+        check_coverings(known)
+
+
+@thorough_enough
+@given(scenario=scenarios(probes=0))
+def test_generated_grants_are_worked_out_as_scope_by_scope(scenario: dict[str, Any]) -> None:
+    """The same for whatever Hypothesis comes upon."""
+    for known in states_after_each_step(scenario):
+        check_coverings(known)
+
+
+def check_coverings(known: Known) -> None:
+    """Compare the timeline of grants with that of the same grants, their endings one by one."""
+    one_by_one = replace(
+        known.folded,
+        grants=[
+            grant._replace(endings=dict(grant.endings.items())) for grant in known.folded.grants
+        ],
+    )
+    assert permission_timeline(one_by_one) == known.timeline
+    for scope, intervals in allowed_intervals_by_scope(known.timeline, BEGINNING):
+        assert intervals == allowed_intervals(known.timeline, None, scope, BEGINNING)
 
 
 def check_permission_changes(before: Known, after: Known) -> None:
