@@ -8,6 +8,7 @@ is salted, nobody can find erased values by guessing.
 import json
 import os
 from hashlib import sha256
+from json.encoder import encode_basestring
 from typing import Final
 
 SALT_BYTES: Final = 16
@@ -23,16 +24,21 @@ def canonical_json(value: object) -> str:
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
+def canonical_text(text: str) -> str:
+    """Write a text as `canonical_json` does."""
+    return encode_basestring(text)
+
+
 def new_salt() -> bytes:
     """Draw a salt for one event's commitment."""
     return os.urandom(SALT_BYTES)
 
 
-def commitment(salt: bytes, personal: object) -> bytes:
+def commitment(salt: bytes, personal_json: str) -> bytes:
     """Commit to personal fields: SHA-256 over the salt and the canonical JSON."""
-    return sha256(salt + canonical_json(personal).encode()).digest()
+    return sha256(salt + personal_json.encode()).digest()
 
 
-def link(previous_hash: bytes, content: object) -> bytes:
+def link(previous_hash: bytes, content_json: str) -> bytes:
     """Chain content to what went before: SHA-256 over the previous hash and the canonical JSON."""
-    return sha256(previous_hash + canonical_json(content).encode()).digest()
+    return sha256(previous_hash + content_json.encode()).digest()

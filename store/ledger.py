@@ -57,54 +57,56 @@ def append(
     rows = []
     personal_rows = []
     for entry in appended:
+        event_id, _, event_body, _ = entry.event
         encoded = encode_event(entry.event)
-        body = {**encoded.body, **entry.facts}
+        body = chain.canonical_json({**encoded.body, **entry.facts})
+        personal = chain.canonical_json(encoded.personal)
         salt = chain.new_salt()
-        personal_commitment = chain.commitment(salt, encoded.personal)
+        personal_commitment = chain.commitment(salt, personal)
         before = positions[entry.shard]
-        at = effective_at(entry.event.body)
-        content = {
-            "event_id": entry.event.event_id,
-            "shard": entry.shard,
-            "position": before.chain_length,
-            "subject": entry.subject,
-            "kind": encoded.kind.value,
-            "effective_at": at,
-            "recorded_at": entry.recorded_at,
-            "body": body,
-            "personal_commitment": personal_commitment.hex(),
-        }
-        link = chain.link(before.chain_hash, content)
-        rows.append(
-            (
-                *(content[name] for name in _EVENT_COLUMNS[:7]),
-                chain.canonical_json(body),
-                personal_commitment,
-                before.chain_hash,
-                link,
-            )
+        columns = _Columns(
+            event_id,
+            entry.shard,
+            before.chain_length,
+            entry.subject,
+            encoded.kind.value,
+            effective_at(event_body),
+            entry.recorded_at,
+            body,
+            personal_commitment,
         )
-        personal_rows.append((entry.event.event_id, salt, chain.canonical_json(encoded.personal)))
-        positions[entry.shard] = before._replace(
-            chain_length=before.chain_length + 1, chain_hash=link
-        )
-    insert_rows(connection, "event", _EVENT_COLUMNS, rows)
+        link = chain.link(before.chain_hash, _chained(columns))
+        rows.append((*columns, before.chain_hash, link))
+        personal_rows.append((event_id, salt, personal))
+        positions[entry.shard] = ShardPosition(before.seq, before.chain_length + 1, link)
+    insert_rows(connection, "event", (*_Columns._fields, "previous_hash", "hash"), rows)
     insert_rows(connection, "event_personal", ("event_id", "salt", "personal"), personal_rows)
 
 
-_EVENT_COLUMNS: Final = (
-    "event_id",
-    "shard",
-    "position",
-    "subject",
-    "kind",
-    "effective_at",
-    "recorded_at",
-    "body",
-    "personal_commitment",
-    "previous_hash",
-    "hash",
-)
+class _Columns(NamedTuple):
+    """What is chained of an event, in the order of its columns; `body` is canonical JSON."""
+
+    event_id: str
+    shard: int
+    position: int
+    subject: int
+    kind: str
+    effective_at: Instant | None
+    recorded_at: Instant
+    body: str
+    personal_commitment: bytes
+
+
+def _chained(columns: _Columns) -> str:
+    """Write the columns as `chain.canonical_json` would, without writing the body once more."""
+    at = "null" if columns.effective_at is None else columns.effective_at
+    return (
+        f'{{"body":{columns.body},"effective_at":{at},'
+        f'"event_id":{chain.canonical_text(columns.event_id)},"kind":"{columns.kind}",'
+        f'"personal_commitment":"{columns.personal_commitment.hex()}",'
+        f'"position":{columns.position},"recorded_at":{columns.recorded_at},'
+        f'"shard":{columns.shard},"subject":{columns.subject}}}'
+    )
 
 
 def _stored_events() -> Select[Any]:

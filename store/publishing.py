@@ -277,7 +277,7 @@ def _append(
         insert(publication).values(
             **chained,
             previous_hash=before,
-            hash=chain.link(before, chained),
+            hash=chain.link(before, chain.canonical_json(chained)),
         )
     )
 
