@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Final
 
@@ -17,16 +16,17 @@ from sqlalchemy import Connection, Engine
 
 from decision.errors import OverloadedError, UnavailableError
 from service.background import Background
-from service.import_pieces import IMPORT_KIND, do_piece
+from service.import_pieces import IMPORT_KIND, DonePiece, do_piece
 from service.processes import ParentLine
 from service.settings import read_settings
 from store.cache import Cache
 from store.database import open_engine, run_transaction
+from store.direct import DirectProjector
 from store.epochs import guard_identity
-from store.pieces import Piece, WorkBell, note_failure, note_outcome, take_piece
+from store.pieces import Piece, WorkBell, note_failure, take_piece
 from store.projector import Projector
 from store.publications import Catalogs
-from store.recording import Outcome, Recorder
+from store.recording import Recorder
 from store.redis_client import WRITE_REPLY_SECONDS_MAX, open_client
 from store.rollout import RolloutWorker
 
@@ -45,12 +45,14 @@ class BulkWorker:
         self,
         engine: Engine,
         catalogs: Catalogs,
-        announce: Callable[[Mapping[int, int]], None],
+        projector: DirectProjector,
     ) -> None:
-        """Work at `engine`; `announce` is told the positions of the shards after each commit."""
+        """Work at `engine`; `projector` puts what is committed into Redis."""
         self._engine = engine
-        self._recorder = Recorder(engine, catalogs, announce)
-        self._roll_out = RolloutWorker(engine, catalogs, announce)
+        self._projector = projector
+        # What is projected right here need not be announced to anybody.
+        self._recorder = Recorder(engine, catalogs, lambda _: None)
+        self._roll_out = RolloutWorker(engine, catalogs, lambda _: None, projector)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. Raises UnavailableError, OverloadedError."""
@@ -66,21 +68,22 @@ class BulkWorker:
         """Take a piece and do it; False when there is none."""
         taken: list[Piece] = []
 
-        def work(connection: Connection) -> list[Outcome]:
+        def work(connection: Connection) -> DonePiece | None:
             taken.clear()
             piece = take_piece(connection)
             if piece is None:
-                return []
+                return None
             taken.append(piece)
             if piece.kind != IMPORT_KIND:
                 message = f"a piece of the kind {piece.kind!r}"
                 raise NotImplementedError(message)
-            outcome, recorded = do_piece(connection, piece, self._recorder)
-            note_outcome(connection, piece, outcome)
-            return list(recorded)
+            return do_piece(connection, piece, self._recorder)
 
         try:
-            self._recorder.note_committed(run_transaction(self._engine, work))
+            done = run_transaction(self._engine, work)
+            if done is not None:
+                self._recorder.note_committed(done.outcomes)
+                self._projector.project(done.batches)
         except (UnavailableError, OverloadedError):
             raise
         except Exception:
@@ -105,18 +108,11 @@ def main() -> None:
         stack.callback(engine.dispose)
         guard_identity(engine)
         client = stack.enter_context(open_client(settings.redis_url, WRITE_REPLY_SECONDS_MAX))
-        projector = Projector(engine, Cache(client, settings.redis_namespace))
-
-        def project(positions: Mapping[int, int]) -> None:
-            try:
-                projector.project_pending(positions)
-            except (UnavailableError, OverloadedError) as error:
-                # The servers project as well, when Redis is back.
-                _logger.warning("not projected by who recorded it: %s", error)
-
+        cache = Cache(client, settings.redis_namespace)
+        direct = DirectProjector(cache, Projector(engine, cache).project_pending)
         background = Background()
         stack.callback(background.stop_and_join)
-        background.repeat("bulk work", BulkWorker(engine, Catalogs(engine), project).run, 0.0)
+        background.repeat("bulk work", BulkWorker(engine, Catalogs(engine), direct).run, 0.0)
         line.say_ready()
         stop.wait()
 

@@ -28,6 +28,7 @@ from service.settings import Settings, environment_of
 from store import migrations
 from store.cache import Cache
 from store.database import POOL_CONNECTIONS_MAX, STATEMENT_SECONDS_MAX, open_engine, reading
+from store.direct import DirectProjector
 from store.epochs import guard_identity
 from store.guard import GuardKeeper
 from store.lapses import LapseWorker
@@ -333,7 +334,8 @@ def _start_background(application: Application) -> None:
     lapses = LapseWorker(engine, catalogs, projector.announce)
     background.repeat("projector", projector.run, 0.0, projector.wake)
     if not application.settings.bulk_processes:
-        bulk = BulkWorker(engine, catalogs, projector.announce)
+        direct = DirectProjector(application.cache, projector.announce)
+        bulk = BulkWorker(engine, catalogs, direct)
         background.repeat("bulk work", bulk.run, 0.0)
     background.repeat("lapses", lapses.run_pending, LAPSE_POLL_SECONDS)
     rewarmer = Rewarmer(engine, application.cache)

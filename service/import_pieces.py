@@ -9,10 +9,10 @@ piece is of a few shards, so that no two wait for each other's.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from google.rpc import code_pb2
 from maywe.v1 import writer_pb2
@@ -23,9 +23,10 @@ from decision.errors import InvalidArgumentError, MayweError
 from decision.events import NewEvent
 from service.conversion.reading import read_any_event
 from service.errors import problem_of, reason_number
+from store.cache import Batch
 from store.floors import CustomerFloor, Narrowing, joined_narrowings
 from store.imports import ImportCounts
-from store.pieces import Piece
+from store.pieces import Piece, note_outcome
 from store.recording import Outcome, Recorded, Recorder
 from store.sharding import shard_of
 
@@ -109,20 +110,23 @@ def _payload(items: Sequence[writer_pb2.ImportItem]) -> bytes:
     return writer_pb2.ImportChunk(items=items).SerializeToString()
 
 
-def do_piece(
-    connection: Connection, piece: Piece, recorder: Recorder
-) -> tuple[bytes, Sequence[Outcome]]:
-    """Record the events of a piece in this transaction.
+class DonePiece(NamedTuple):
+    """What came of a piece: what the recorder and the cache have to be told after the commit."""
 
-    Gives what to answer, and the outcomes that `recorder` has to be told of after the commit.
-    """
+    outcomes: Sequence[Outcome]
+    batches: Mapping[int, Batch]
+
+
+def do_piece(connection: Connection, piece: Piece, recorder: Recorder) -> DonePiece:
+    """Record the events of a piece in this transaction, and note there what to answer."""
     items = writer_pb2.ImportChunk.FromString(piece.payload).items
     run = recorder.begin_run(connection)
     notes = _Notes()
     positions, events = notes.read(items, run.published.catalog)
     outcomes = run.record(events, with_timelines=False)
     notes.add(positions, outcomes)
-    return _encode(notes.settled()), outcomes
+    note_outcome(connection, piece, _encode(notes.settled()))
+    return DonePiece(outcomes, run.batches)
 
 
 def record_in_order(

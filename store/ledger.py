@@ -78,7 +78,9 @@ def append(
         link = chain.link(before.chain_hash, _chained(columns))
         rows.append((*columns, before.chain_hash, link))
         personal_rows.append((event_id, salt, personal))
-        positions[entry.shard] = ShardPosition(before.seq, before.chain_length + 1, link)
+        positions[entry.shard] = ShardPosition(
+            before.seq, before.chain_length + 1, link, before.incarnation
+        )
     insert_rows(connection, "event", (*_Columns._fields, "previous_hash", "hash"), rows)
     insert_rows(connection, "event_personal", ("event_id", "salt", "personal"), personal_rows)
 

@@ -27,6 +27,7 @@ from decision.event_rules import check_event
 from decision.events import Merge, NewEvent, Split, TimelineEvent, Void
 from decision.instants import Instant
 from store import identity, ledger, states
+from store.cache import Batch
 from store.database import RetryTransactionError, run_transaction
 from store.floors import CustomerFloor, Narrowing
 from store.ledger import StoredEvent
@@ -236,6 +237,8 @@ class TimelineRun:
         self._catalogs = catalogs
         self._mark_used = mark_used
         self._recording = begin_recording(connection, catalogs)
+        self.batches: Mapping[int, Batch] = {}
+        """What the cache lacks once the events that were recorded are committed."""
 
     @property
     def published(self) -> PublishedCatalog:
@@ -305,6 +308,7 @@ class TimelineRun:
         ]
         rewrites = self._fold(persons, entries)
         written = finish(connection, self._catalogs, recording, entries, rewrites)
+        self.batches = written.batches
         events_of_subject = {
             subject: rewrite.folded.events for rewrite in rewrites for subject in rewrite.previous
         }

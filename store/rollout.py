@@ -4,12 +4,12 @@ What lives here: taking pieces of work, doing them, and telling how far it has c
 share the pieces with SKIP LOCKED; one that dies leaves its piece where its last commit left it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Engine, func, select, update
 
 from decision.catalog import Catalog
 from decision.changes import permission_changes
@@ -17,6 +17,8 @@ from decision.impact import Impact
 from decision.instants import Instant
 from decision.timeline import PermissionTimeline
 from store import record, states
+from store.cache import Batch
+from store.direct import DirectProjector
 from store.publications import NEWEST_PUBLICATION, Catalogs
 from store.publishing import ROLL_OUT
 from store.schema import job, job_piece, shard, state
@@ -24,7 +26,7 @@ from store.sharding import SHARD_COUNT
 from store.states import StoredState
 from store.stepping import SteppingWorker
 from store.subjects import lock_persons
-from store.writing import Recording, begin_recording, finish
+from store.writing import Recording, Written, begin_recording, finish
 
 SUBJECTS_PER_STEP: Final = 200
 """Persons that one transaction of a roll-out folds; it holds their locks that long."""
@@ -55,6 +57,24 @@ class RolloutProgress:
 class RolloutWorker(SteppingWorker):
     """Does pieces of the newest publication's roll-out."""
 
+    def __init__(
+        self,
+        engine: Engine,
+        catalogs: Catalogs,
+        announce: Callable[[Mapping[int, int]], None],
+        projector: DirectProjector | None = None,
+    ) -> None:
+        """Work as the class above says; `projector`, if given, is told what to put into Redis."""
+        super().__init__(engine, catalogs, announce)
+        self._projector = projector
+        self._batches: Mapping[int, Batch] = {}
+
+    def _tell(self, positions: Mapping[int, int]) -> None:
+        if self._projector is None:
+            super()._tell(positions)
+        else:
+            self._projector.project(self._batches)
+
     def _step(self, connection: Connection) -> Mapping[int, int] | None:
         recording = begin_recording(connection, self._catalogs)
         piece = connection.execute(
@@ -76,7 +96,8 @@ class RolloutWorker(SteppingWorker):
             .limit(SUBJECTS_PER_STEP)
         ).all()
         step = _Step(connection, self._catalogs, recording)
-        positions = step.bring_under(list(subjects)) if subjects else {}
+        written = step.bring_under(list(subjects)) if subjects else None
+        self._batches = written.batches if written is not None else {}
         connection.execute(
             update(job_piece)
             .where(job_piece.c.job == piece.job)
@@ -88,7 +109,7 @@ class RolloutWorker(SteppingWorker):
                 is_done=len(subjects) < SUBJECTS_PER_STEP,
             )
         )
-        return positions
+        return written.positions if written is not None else {}
 
 
 class _Step:
@@ -102,7 +123,8 @@ class _Step:
         self._impacts: dict[int, Impact] = {}
         self.changed_count = 0
 
-    def bring_under(self, subjects: list[int]) -> Mapping[int, int]:
+    def bring_under(self, subjects: list[int]) -> Written | None:
+        """Fold whom it concerns and write what changed; None when nothing did."""
         persons = lock_persons(self._connection, subjects)
         before = states.load_states(self._connection, persons)
         # A state folded under this publication already, by an event since, is right as it is.
@@ -128,11 +150,10 @@ class _Step:
             ):
                 rewrites.append(states.rewrite_of(folded, before[root], cause))
         if not rewrites:
-            return {}
-        written = finish(
+            return None
+        return finish(
             self._connection, self._catalogs, self._recording, [], rewrites, tells_losses=False
         )
-        return written.positions
 
     def _changes_record(self, before: StoredState, after: PermissionTimeline) -> bool:
         """Tell whether the record would say something else."""

@@ -185,6 +185,12 @@ class StateWriter:
         self._published = published
         self._now = now
         self._tells_losses = tells_losses
+        self._records: dict[int, bytes] = {}
+
+    @property
+    def records(self) -> Mapping[int, bytes]:
+        """The records written, by root."""
+        return self._records
 
     def write(self, rewrites: Sequence[Rewrite]) -> list[Notice]:
         """Replace states and what follows from them, and give the notices to append about it."""
@@ -217,6 +223,7 @@ class StateWriter:
             publication=self._published.number,
             made_at=self._now,
         )
+        self._records[person.root] = encoded
         return (
             person.root,
             next(member.shard for member in person.members if member.subject == person.root),

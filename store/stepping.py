@@ -36,9 +36,13 @@ class SteppingWorker(ABC):
         """Do one transaction's worth of work; false when there is none to be had."""
         positions = run_transaction(self._engine, self._step)
         if positions:
-            self._announce(positions)
+            self._tell(positions)
         return positions is not None
 
     @abstractmethod
     def _step(self, connection: Connection) -> Mapping[int, int] | None:
         """Do one step and give the positions of the shards it moved; None when nothing is due."""
+
+    def _tell(self, positions: Mapping[int, int]) -> None:
+        """Tell of the positions of the shards that a committed step moved."""
+        self._announce(positions)

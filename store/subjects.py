@@ -70,7 +70,13 @@ _PERSONS: Final = (
     .order_by(subject.c.number)
 )
 _LOCKED_SHARDS: Final = (
-    select(shard.c.number, shard.c.seq, shard.c.chain_length, shard.c.chain_hash)
+    select(
+        shard.c.number,
+        shard.c.seq,
+        shard.c.chain_length,
+        shard.c.chain_hash,
+        shard.c.incarnation,
+    )
     .where(shard.c.number == func.any(bindparam("numbers")))
     .order_by(shard.c.number)
     .with_for_update()
@@ -230,18 +236,23 @@ def connected_members(
 
 
 class ShardPosition(NamedTuple):
-    """Where a shard stands, locked by the transaction that read it."""
+    """Where a shard stands, locked by the transaction that read it.
+
+    `incarnation` is the life of its cache; nobody can begin another before that transaction ends.
+    """
 
     seq: int
     chain_length: int
     chain_hash: bytes
+    incarnation: int
 
 
 def lock_shards(connection: Connection, numbers: Iterable[int]) -> dict[int, ShardPosition]:
     """Lock shards in order and give where each stands. Subjects MUST have been locked before."""
     rows = connection.execute(_LOCKED_SHARDS, {"numbers": sorted(set(numbers))})
     return {
-        row.number: ShardPosition(row.seq, row.chain_length, bytes(row.chain_hash)) for row in rows
+        row.number: ShardPosition(row.seq, row.chain_length, bytes(row.chain_hash), row.incarnation)
+        for row in rows
     }
 
 

@@ -14,14 +14,16 @@ from sqlalchemy import Connection, select, text
 from decision.events import NewEvent
 from decision.instants import Instant
 from store import ledger
+from store.cache import Batch
 from store.database import CATALOG_LOCK, draw_recorded_instants, unawaited
 from store.floors import CustomerFloor, Narrowing
 from store.ledger_clock import CLOCK_SQL
-from store.outbox import append_notices, narrowed_at
+from store.meta import CacheLife
+from store.outbox import Notice, append_notices, narrowed_at
 from store.publications import NEWEST_PUBLICATION, Catalogs, PublishedCatalog
 from store.schema import installation
 from store.states import Rewrite, StateWriter, new_version
-from store.subjects import lock_shards, move_shards
+from store.subjects import ShardPosition, lock_shards, move_shards
 
 
 class Entry(NamedTuple):
@@ -55,13 +57,15 @@ class Written:
     """When each entry was recorded, where the shards stand that tell of it, what was taken away.
 
     `standing` gives for every customer id concerned, whether or not it lost anything, the floor
-    that demands what is recorded of it by now.
+    that demands what is recorded of it by now. `batches` are what each shard's cache lacks once it
+    shows where the shard stood before: exactly the rows appended to its outbox.
     """
 
     recorded_at: Sequence[Instant]
     positions: Mapping[int, int]
     narrowing: Narrowing
     standing: Sequence[CustomerFloor]
+    batches: Mapping[int, Batch]
 
 
 def begin_recording(connection: Connection, catalogs: Catalogs) -> Recording:
@@ -119,6 +123,7 @@ def finish(
     instant_count = max(1, len(entries))
     first = draw_recorded_instants(connection, instant_count)
     recorded_at = [first + index for index in range(len(entries))]
+    began_at = {number: position.seq for number, position in positions.items()}
     last = first + instant_count - 1
     with unawaited(connection, max(len(entries), len(notices))):
         ledger.append(
@@ -146,4 +151,32 @@ def finish(
             for member in rewrite.folded.person.members
             if member.customer_id
         ],
+        _batches(recording, notices, writer.records, began_at, positions),
     )
+
+
+def _batches(
+    recording: Recording,
+    notices: Sequence[Notice],
+    records: Mapping[int, bytes],
+    began_at: Mapping[int, int],
+    positions: Mapping[int, ShardPosition],
+) -> dict[int, Batch]:
+    records_by_shard: dict[int, dict[str, bytes]] = {}
+    for notice in notices:
+        shown = records_by_shard.setdefault(notice.member.shard, {})
+        # Nobody can ask for an erased id any more.
+        if notice.member.customer_id:
+            shown[notice.member.customer_id] = records[notice.root]
+    return {
+        number: Batch(
+            CacheLife(recording.epoch, positions[number].incarnation),
+            began_at[number] + 1,
+            positions[number].seq,
+            # Whether the roll-out is done is for those to say who look after commit.
+            publication=0,
+            newest_publication=recording.published.number,
+            records=shown,
+        )
+        for number, shown in records_by_shard.items()
+    }
