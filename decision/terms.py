@@ -8,6 +8,7 @@ import calendar
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,9 @@ from decision.instants import FOREVER, LATEST, Instant, local_to_instant, to_dat
 
 MONTHS_PER_YEAR: Final = 12
 DAYS_PER_WEEK: Final = 7
+
+LOCAL_TIMES_KEPT_MAX: Final = 256
+"""Local times that are kept: several consents are mostly obtained by one purchase."""
 
 _DURATION: Final = re.compile(
     r"P(?=\d)(?:(\d{1,5})Y)?(?:(\d{1,6})M)?(?:(\d{1,6})W)?(?:(\d{1,7})D)?", re.ASCII
@@ -81,13 +85,18 @@ def end_of_term(start: Instant, term: Term, zone: ZoneInfo) -> Instant:
     if not isinstance(term, Duration):
         return FOREVER
     try:
-        local = to_datetime(start).astimezone(zone).replace(tzinfo=None)
+        local = _local_time(start, zone)
         moved = _add_months(local, term.months) + timedelta(days=term.days)
         end = local_to_instant(moved, zone)
     except (OverflowError, ValueError):
         return FOREVER
     # A shift of the zone itself may never turn a term around.
     return max(start, end) if end <= LATEST else FOREVER
+
+
+@lru_cache(maxsize=LOCAL_TIMES_KEPT_MAX)
+def _local_time(at: Instant, zone: ZoneInfo) -> datetime:
+    return to_datetime(at).astimezone(zone).replace(tzinfo=None)
 
 
 def _add_months(local: datetime, months: int) -> datetime:

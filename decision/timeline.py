@@ -8,8 +8,7 @@ suspensions stay in the catalog: `answer` puts the three together.
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from decision.catalog import Interval
 from decision.coverings import Covering, covered_alike
@@ -142,13 +141,9 @@ class _Bases:
         return number
 
 
-class _Preference(NamedTuple):
-    """Of the grants that hold, the one that sorts first is the basis (`semantics.md`, basis)."""
-
-    ends_at_negated: Instant
-    obtained_at_negated: Instant
-    event_id: str
-    consent_type: str
+_Preference: TypeAlias = tuple[Instant, Instant, str, str]
+"""Negated end, negated instant of obtaining, event id, consent type: of the grants that hold, the
+one that sorts first is the basis (`semantics.md`, basis)."""
 
 
 def _sweep(grants: Sequence[Grant], covering: Sequence[Covering], bases: _Bases) -> list[Segment]:
@@ -157,45 +152,44 @@ def _sweep(grants: Sequence[Grant], covering: Sequence[Covering], bases: _Bases)
     Of the grants obtained so far a heap keeps the preferred one on top: it is the one that ends
     last, so when it no longer holds none does, and nothing need ever be removed.
     """
-    ends_at = {index: ending.at for index, ending in covering}
-    waiting = sorted(covering, key=lambda one: grants[one.grant_index].obtained_at)
-    instants = {grants[index].obtained_at for index in ends_at}
-    instants.update(ends_at.values())
+    waiting = [(grants[index].obtained_at, index, ending) for index, ending in covering]
+    waiting.sort()
+    instants = {obtained_at for obtained_at, _, _ in waiting}
+    instants.update(ending.at for _, _, ending in waiting)
     instants.discard(FOREVER)
-    boundaries = [*sorted(instants), FOREVER]
-    segments: list[Segment] = []
-    if any(grants[index].obtained_at < end for index, end in ends_at.items()):
-        segments.append(Segment(BEGINNING, boundaries[0], Reason.CONSENT_NOT_YET_VALID))
+    boundaries = sorted(instants)
+    boundaries.append(FOREVER)
+    # Start, reason and basis of each segment; it ends where the next one starts.
+    found: list[tuple[Instant, Reason, int]] = []
+    if any(obtained_at < ending.at for obtained_at, _, ending in waiting):
+        found.append((BEGINNING, Reason.CONSENT_NOT_YET_VALID, NO_BASIS))
     obtained: list[tuple[_Preference, int]] = []
     strongest_end = (BEGINNING, 0, Reason.NO_CONSENT)
     next_waiting = 0
-    for start, end in pairwise(boundaries):
-        while next_waiting < len(waiting):
-            index, ending = waiting[next_waiting]
+    for start in boundaries[:-1]:
+        while next_waiting < len(waiting) and waiting[next_waiting][0] <= start:
+            obtained_at, index, (ends_at, cause, _) = waiting[next_waiting]
             grant = grants[index]
-            if grant.obtained_at > start:
-                break
-            preference = _Preference(
-                -ending.at, -grant.obtained_at, grant.event_id, grant.consent_type
+            heapq.heappush(
+                obtained, ((-ends_at, -obtained_at, grant.event_id, grant.consent_type), index)
             )
-            heapq.heappush(obtained, (preference, index))
-            strongest_end = max(
-                strongest_end, (ending.at, STRENGTH_BY_CAUSE[ending.cause], ending.cause)
-            )
+            strongest_end = max(strongest_end, (ends_at, STRENGTH_BY_CAUSE[cause], cause))
             next_waiting += 1
-        preferred = obtained[0][1]
-        if start < ends_at[preferred]:
-            basis = bases.number(preferred, ends_at[preferred])
-            segment = Segment(start, end, Reason.ALLOWED, basis)
+        (ends_at_negated, _, _, _), preferred = obtained[0]
+        if start < -ends_at_negated:
+            answer = (Reason.ALLOWED, bases.number(preferred, -ends_at_negated))
         else:
-            segment = Segment(start, end, strongest_end[2])
-        _append(segments, segment)
-    return segments
+            answer = (strongest_end[2], NO_BASIS)
+        if not found or found[-1][1:] != answer:
+            found.append((start, *answer))
+    return _adjacent(found)
 
 
-def _append(segments: list[Segment], segment: Segment) -> None:
-    """Append a segment, or lengthen the last one where the answer is the same."""
-    if segments and segments[-1][2:] == segment[2:]:
-        segments[-1] = segments[-1]._replace(end=segment.end)
-    else:
-        segments.append(segment)
+def _adjacent(found: Sequence[tuple[Instant, Reason, int]]) -> list[Segment]:
+    """Give segments each of which ends where the next one starts, and the last never."""
+    ends = [start for start, _, _ in found[1:]]
+    ends.append(FOREVER)
+    return [
+        Segment(start, end, reason, basis)
+        for (start, reason, basis), end in zip(found, ends, strict=True)
+    ]

@@ -4,15 +4,15 @@ What lives here: taking pieces of work, doing them, and telling how far it has c
 share the pieces with SKIP LOCKED; one that dies leaves its piece where its last commit left it.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
 from sqlalchemy import Connection, Engine, func, select, update
 
 from decision.catalog import Catalog
-from decision.changes import permission_changes
+from decision.changes import PermissionChange, permission_changes
 from decision.impact import Impact
 from decision.instants import Instant
 from decision.timeline import PermissionTimeline
@@ -141,14 +141,15 @@ class _Step:
             if not self._impact_since(before[root]).concerns(events):
                 continue
             folded = states.fold_person(person, events, self._published)
-            changes_permissions = self._changes_permissions(before[root], folded.timeline)
-            self.changed_count += changes_permissions
+            changes = self._changes(before[root], folded.timeline)
+            self.changed_count += bool(changes)
             if (
-                changes_permissions
+                changes
                 or set(folded.folded.unmatched) != unmatched_before.get(root, set())
                 or self._changes_record(before[root], folded.timeline)
             ):
-                rewrites.append(states.rewrite_of(folded, before[root], cause))
+                rewrite = states.rewrite_of(folded, before[root], cause)
+                rewrites.append(replace(rewrite, changes=changes))
         if not rewrites:
             return None
         return finish(
@@ -183,15 +184,18 @@ class _Step:
             self._impacts[before.publication] = impact
         return impact
 
-    def _changes_permissions(self, before: StoredState, after: PermissionTimeline) -> bool:
-        changes = permission_changes(
-            before.timeline(self._published.numbers),
-            self._catalog_of(before),
-            after,
-            self._published.catalog,
-            self._recording.now,
+    def _changes(
+        self, before: StoredState, after: PermissionTimeline
+    ) -> Sequence[PermissionChange]:
+        return list(
+            permission_changes(
+                before.timeline(self._published.numbers),
+                self._catalog_of(before),
+                after,
+                self._published.catalog,
+                before.changes_from(self._recording.now),
+            )
         )
-        return next(changes, None) is not None
 
     def _catalog_of(self, before: StoredState) -> Catalog:
         return self._catalogs.by_number(self._connection, before.publication).catalog

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, func, select, text
 
 from decision.answer import allowed_intervals_by_scope
 from decision.changes import (
+    PermissionChange,
     first_losses,
     lapses_and_beginnings,
     next_change_at,
@@ -43,6 +44,10 @@ class StoredState:
     record: bytes
     watched_through: Instant
     _timeline: PermissionTimeline | None = None
+
+    def changes_from(self, now: Instant) -> Instant:
+        """Tell from when on changes are new: a machine whose clock is behind may not tell twice."""
+        return max(now, self.watched_through)
 
     def timeline(self, numbers: CodeNumbers) -> PermissionTimeline:
         """Give what the record says. Raises as `record.decode` does."""
@@ -139,6 +144,8 @@ class Rewrite:
     folded: FoldedPerson
     previous: Mapping[int, StoredState | None]
     cause: Mapping[str, object]
+    changes: Sequence[PermissionChange] | None = None
+    """What the new state changes, of a person whose members all answered alike, where known."""
 
 
 def rewrite_of(
@@ -265,12 +272,15 @@ class StateWriter:
             return _Comparison([], encode_changes(changes, numbers), None)
         before = stored.timeline(numbers)
         before_catalog = self._catalogs.by_number(self._connection, stored.publication).catalog
-        # A machine whose clock is behind may not tell of the same lapse twice.
-        now = max(self._now, stored.watched_through)
+        now = stored.changes_from(self._now)
         lapses = lapses_and_beginnings(before, before_catalog, stored.watched_through, now)
-        changes = permission_changes(before, before_catalog, after, catalog, now)
+        changed = (
+            permission_changes(before, before_catalog, after, catalog, now)
+            if rewrite.changes is None
+            else rewrite.changes
+        )
         loss = self._loss(before, after, new_version(rewrite)) if self._tells_losses else None
-        return _Comparison(encode_changes(lapses, numbers), encode_changes(changes, numbers), loss)
+        return _Comparison(encode_changes(lapses, numbers), encode_changes(changed, numbers), loss)
 
     def _loss(
         self, before: PermissionTimeline, after: PermissionTimeline, version: int
