@@ -149,7 +149,7 @@ _TIMELINES: Final = (
 def find_events(connection: Connection, event_ids: Collection[str]) -> dict[str, StoredEvent]:
     """Give the events with these ids that the ledger has, whether void or not."""
     rows = connection.execute(_EVENTS, {"event_ids": list(event_ids)})
-    return {row.event_id: _stored(row) for row in rows}
+    return {row.event_id: _stored(row) for row in rows.all()}
 
 
 def load_timelines(
@@ -161,7 +161,8 @@ def load_timelines(
     """
     rows = connection.execute(_TIMELINES, {"subjects": list(subjects), "known_at": known_at})
     timelines: dict[int, list[TimelineEvent]] = {}
-    for row in rows:
+    # All at once: fetching rows one by one takes several times as long.
+    for row in rows.all():
         timelines.setdefault(row.subject, []).append(timeline_event(_stored(row)))
     return timelines
 

@@ -117,7 +117,7 @@ def load_states(connection: Connection, roots: Collection[int]) -> dict[int, Sto
         row.subject: StoredState(
             row.version, row.publication, bytes(row.record), row.watched_through
         )
-        for row in rows
+        for row in rows.all()
     }
 
 

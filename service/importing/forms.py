@@ -6,15 +6,15 @@ is in `conversion`; whether codes exist is the writer's to say.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import StrEnum, auto
 from typing import Final
 
 INSTANT_ALIAS: Final = "at"
 """In a mapping, `at` is the instant field of whichever kind the row is."""
 
 
-class FieldType(Enum):
-    """How a field's text is read."""
+class FieldType(StrEnum):
+    """How a field's text is read. A StrEnum hashes in C, and fields are many."""
 
     IDENTIFIER = auto()
     TEXT = auto()
