@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test faults check format protos cases
+.PHONY: help setup demo run test faults bench check format protos cases
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test: setup ## every test, on real PostgreSQL and Redis
 
 faults: setup ## break everything, prove that no ALLOW is stale: make faults SECONDS=300 SEED=1
 	@$(BIN)/python -m tests.faults $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+bench: setup ## measure everything, and judge it by loadtests/thresholds.json: make bench ONLY="check batch"
+	@$(BIN)/python -m loadtests $(if $(ONLY),--only $(ONLY))
 
 check: setup ## lint, format, types, import directions, freshness of the stubs
 	@$(BIN)/ruff check

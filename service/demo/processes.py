@@ -1,7 +1,7 @@
 """The servers of the demonstration: real processes on loopback, as an operator starts them.
 
 What lives here: starting `maywe serve` and `maywe migrate`, waiting until they serve, stopping
-them. PostgreSQL and Redis are `service.embedded`'s.
+them. PostgreSQL and Redis are `service.embedded`'s. Measurements start their servers here too.
 """
 
 import os
@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ LOG_LINES_SHOWN_MAX: Final = 20
 LOOPBACK: Final = "127.0.0.1"
 
 # Not the console script: that is found only where the virtual environment is active.
-_MAYWE: Final = (sys.executable, "-m", "service.cli")
+MAYWE: Final = (sys.executable, "-m", "service.cli")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,32 @@ class ServerAddresses:
 
     decision: str
     writer: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartedServer:
+    """A server that was started, as HOST:PORT and as a process."""
+
+    address: str
+    log_path: Path
+    process: subprocess.Popen[bytes]
+
+    def wait_until_serving(self) -> None:
+        """Ask for its health until it serves. Raises DemoFailedError."""
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        with grpc.insecure_channel(self.address) as channel:
+            # The types of grpc_health leave the calls of the stub out.
+            health: Any = HealthStub(channel)
+            while not _is_serving(health):
+                what = f"the server at {self.address}, whose log is {self.log_path.name},"
+                if self.process.poll() is not None:
+                    raise DemoFailedError(f"{what} ended:\n{_end_of(self.log_path)}")
+                if time.monotonic() >= deadline:
+                    raise DemoFailedError(
+                        f"{what} does not serve after {READY_SECONDS_MAX:g} seconds:\n"
+                        f"{_end_of(self.log_path)}"
+                    )
+                time.sleep(POLL_SECONDS)
 
 
 def environment_for(servers: EmbeddedServers) -> dict[str, str]:
@@ -54,7 +80,7 @@ def environment_for(servers: EmbeddedServers) -> dict[str, str]:
 def run_maywe(arguments: list[str], environment: Mapping[str, str]) -> str:
     """Run a command to its end and give what it printed. Raises DemoFailedError."""
     completed = subprocess.run(  # noqa: S603 - our own program
-        [*_MAYWE, *arguments],
+        [*MAYWE, *arguments],
         env=dict(environment),
         capture_output=True,
         text=True,
@@ -78,24 +104,28 @@ def running_servers(
     Raises DemoFailedError.
     """
     with ExitStack() as stack:
-        addresses = []
-        for role, port in zip(("decision", "writer"), _free_ports(2), strict=True):
-            address = f"{LOOPBACK}:{port}"
+        starting: list[StartedServer] = []
+        for role in ("decision", "writer"):
+            command = [*MAYWE, "serve", role]
             log_path = log_directory / f"{role}.log"
-            process = stack.enter_context(_server(role, address, log_path, environment))
-            addresses.append((role, address, log_path, process))
-        for role, address, log_path, process in addresses:
-            _wait_until_serving(role, address, log_path, process)
-        yield ServerAddresses(addresses[0][1], addresses[1][1])
+            starting.append(stack.enter_context(started_server(command, log_path, environment)))
+        for server in starting:
+            server.wait_until_serving()
+        yield ServerAddresses(starting[0].address, starting[1].address)
 
 
 @contextmanager
-def _server(
-    role: str, address: str, log_path: Path, environment: Mapping[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
+def started_server(
+    command: Sequence[str], log_path: Path, environment: Mapping[str, str]
+) -> Iterator[StartedServer]:
+    """Start a server on a free port, which `--listen` tells it, and stop it at the end.
+
+    It may not serve yet.
+    """
+    address = f"{LOOPBACK}:{_free_port()}"
     with log_path.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own program
-            [*_MAYWE, "serve", role, "--listen", address],
+            [*command, "--listen", address],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -104,7 +134,7 @@ def _server(
             start_new_session=True,
         )
     try:
-        yield process
+        yield StartedServer(address, log_path, process)
     finally:
         _stop(process)
 
@@ -116,24 +146,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _wait_until_serving(
-    role: str, address: str, log_path: Path, process: subprocess.Popen[bytes]
-) -> None:
-    deadline = time.monotonic() + READY_SECONDS_MAX
-    with grpc.insecure_channel(address) as channel:
-        # The types of grpc_health leave the calls of the stub out.
-        health: Any = HealthStub(channel)
-        while not _is_serving(health):
-            if process.poll() is not None:
-                raise DemoFailedError(f"the {role} server ended:\n{_end_of(log_path)}")
-            if time.monotonic() >= deadline:
-                raise DemoFailedError(
-                    f"the {role} server does not serve after {READY_SECONDS_MAX:g} seconds:\n"
-                    f"{_end_of(log_path)}"
-                )
-            time.sleep(POLL_SECONDS)
 
 
 def _is_serving(health: Any) -> bool:  # noqa: ANN401 - as above
@@ -149,10 +161,8 @@ def _end_of(log_path: Path) -> str:
     return "\n".join(lines[-LOG_LINES_SHOWN_MAX:])
 
 
-def _free_ports(count: int) -> list[int]:
-    """Find ports that are free now. Somebody may take one before we do; then starting fails."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for candidate in sockets:
-            candidate.bind((LOOPBACK, 0))
-        return [candidate.getsockname()[1] for candidate in sockets]
+def _free_port() -> int:
+    """Find a port that is free now. Somebody may take it before we do; then starting fails."""
+    with socket.socket() as candidate:
+        candidate.bind((LOOPBACK, 0))
+        return int(candidate.getsockname()[1])

@@ -1,0 +1,79 @@
+"""What is shown and kept of a run.
+
+What lives here: the table, `latest.json` and what it says of the machine.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.cores import ALL_CORES, OTHER_CORES, SERVER_CORES
+from loadtests.thresholds import Judgement
+
+RESULTS: Final = Path(__file__).with_name("results")
+LATEST: Final = "latest"
+"""The name of the results of a whole run."""
+
+
+def machine() -> dict[str, Any]:
+    """Say on what the figures were measured, so that nobody compares them with another."""
+    return {
+        "cores": len(ALL_CORES),
+        "server_cores": sorted(SERVER_CORES),
+        "other_cores": sorted(OTHER_CORES),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "load_average_at_begin": os.getloadavg()[0],
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def write_results(path: Path, results: Mapping[str, Any]) -> Path:
+    """Write the results, replacing those of the run before; give the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def show(judgements: Sequence[Judgement]) -> None:
+    """Print the figures with what they must be and aim at."""
+    table = Table("figure", "measured", "must", "aim", "judged", box=None)
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for judgement in judgements:
+        threshold = judgement.threshold
+        sign = "≥" if threshold.is_higher_better else "≤"
+        table.add_row(
+            threshold.key,
+            "missing" if judgement.value is None else f"{judgement.value:,.4g}",
+            *(
+                "" if bound is None else f"{sign} {bound:,g}"
+                for bound in (threshold.must, threshold.aim)
+            ),
+            _judged(judgement),
+        )
+    Console(highlight=False, width=None if os.isatty(1) else 100).print(table)
+
+
+def _judged(judgement: Judgement) -> str:
+    if not judgement.is_must_met:
+        return "MISSED"
+    if judgement.threshold.aim is None:
+        return "met" if judgement.threshold.must is not None else "reported"
+    if judgement.is_aim_met:
+        return "aim met"
+    return "met, aim missed" if judgement.threshold.must is not None else "aim missed"
