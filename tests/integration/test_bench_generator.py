@@ -1,0 +1,106 @@
+"""The load generator of the bench, against a real gRPC server."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import grpc
+import pytest
+
+from loadtests.generator import Generator, Job, Result, write_messages
+from loadtests.http2 import WINDOW_DEFAULT
+
+pytestmark = pytest.mark.integration
+
+SERVER_THREADS: Final = 32
+MESSAGES: Final = [b"%d" % number * 50 for number in range(100)]
+RELEASE_SECONDS_MAX: Final = 30.0
+Behaviour = Callable[[bytes, grpc.ServicerContext], bytes]
+
+
+@contextmanager
+def serving(behaviour: Behaviour) -> Iterator[str]:
+    """Serve one method that takes and gives bytes; give the address."""
+    with ThreadPoolExecutor(SERVER_THREADS) as pool:
+        server = grpc.server(pool)
+        handlers = {"Ask": grpc.unary_unary_rpc_method_handler(behaviour)}
+        server.add_registered_method_handlers("bench.Test", handlers)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.stop(None).wait()
+
+
+def load(
+    tmp_path: Path, address: str, messages: Sequence[bytes] = MESSAGES, **fields: float
+) -> Result:
+    """Load a server with some messages."""
+    path = tmp_path / "messages"
+    write_messages(path, messages)
+    job = Job(
+        address,
+        "/bench.Test/Ask",
+        str(path),
+        os.getpid(),
+        **{"seconds": 0.3, "warm_up_seconds": 0.0, "kept_every": 1, **fields},  # type: ignore[arg-type]  # some of the fields are whole numbers
+    )
+    return Generator(job).run()
+
+
+def test_every_answer_is_counted_and_can_be_told_from_others(tmp_path: Path) -> None:
+    """A kept answer belongs to the message that it is kept with, whatever came in between."""
+    with serving(lambda request, _: request[::-1] * 3) as address:
+        result = load(tmp_path, address, calls_under_way=24)
+    assert result.statuses == {"0": result.calls}
+    assert result.kept
+    for number, answer in result.kept:
+        assert bytes.fromhex(answer) == MESSAGES[number][::-1] * 3
+
+
+def test_a_status_other_than_ok_is_counted_as_what_it_is(tmp_path: Path) -> None:
+    """The status comes after the body, or instead of it; both kinds are told apart."""
+
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        if request.startswith(b"9"):
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such message")
+        return request
+
+    with serving(answer) as address:
+        result = load(tmp_path, address, calls_under_way=8)
+    assert set(result.statuses) == {"0", "5"}
+    assert sum(result.statuses.values()) == result.calls
+
+
+def test_an_open_loop_does_not_wait_for_answers(tmp_path: Path) -> None:
+    """Calls that are due are sent though none before them was answered."""
+    enough = threading.Event()
+    received = count(1)
+
+    def answer(request: bytes, _: grpc.ServicerContext) -> bytes:
+        if next(received) >= SERVER_THREADS // 2:
+            enough.set()
+        assert enough.wait(RELEASE_SECONDS_MAX)
+        return request
+
+    with serving(answer) as address:
+        result = load(tmp_path, address, rate=500.0, seconds=0.5)
+    assert enough.is_set()
+    assert set(result.statuses) == {"0"}
+
+
+def test_a_load_outlasts_the_windows_of_flow_control(tmp_path: Path) -> None:
+    """More is sent on a connection than the server's window allows at once, and answered."""
+    messages = [letter * (WINDOW_DEFAULT // 8) for letter in (b"a", b"b", b"c")]
+    with serving(lambda request, _: request * 2) as address:
+        result = load(tmp_path, address, messages, calls_under_way=24, connections=1)
+    assert result.statuses == {"0": result.calls}
+    assert sum(len(messages[number]) for number, _ in result.kept) > WINDOW_DEFAULT
+    for number, answer in result.kept:
+        assert bytes.fromhex(answer) == messages[number] * 2
