@@ -94,14 +94,10 @@ class Growing:
         """Have at least so many customers."""
         missing = customers - self.customers
         if missing > 0:
-            with self.installation.serving("writer", *WORKERS) as [writer, *_]:
+            with self.installation.serving("writer") as [writer]:
                 import_customers(self.installation, writer, self.customers, missing)
                 self.installation.wait_until_caught_up()
             self.customers += missing
-
-
-WORKERS: Final = ("worker",) * len(ALL_CORES)
-"""Worker processes beside a writer, as many as there are cores."""
 
 
 class Bench:

@@ -7,14 +7,14 @@ customer, for it knows one body only.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from random import Random
 from typing import Any, Final
 
 from loadtests import load
 from loadtests.bench import Bench, Measured, run_alone
-from loadtests.cores import SERVER_CORES
+from loadtests.cores import OTHER_CORES, SERVER_CORES
 from loadtests.figures import Pair, in_turn, ratios, rounded
 from loadtests.generator import Job, Result, write_messages
 from loadtests.h2load import find_h2load, h2load_calls_per_second
@@ -22,6 +22,8 @@ from loadtests.installation import BenchError, Installation, Server
 
 CALLS_UNDER_WAY: Final = 32
 """At the peak. More only wait in the server; the most it takes is 64."""
+
+CONNECTIONS: Final = 4
 
 LATENCY_LOAD: Final = 0.4
 """The share of its own peak at which a server's 99th percentile is compared."""
@@ -46,13 +48,21 @@ class Subjects:
         )
         self._seed = 0
 
-    def peak(self, server: Server) -> Result:
+    def peak(
+        self,
+        server: Server,
+        calls_under_way: int = CALLS_UNDER_WAY,
+        connections: int = CONNECTIONS,
+        cores: Collection[int] = OTHER_CORES,
+    ) -> Result:
         """Load a server with as much as it takes."""
-        return load.run(
-            self._job(
-                server, self._sizes.peak_seconds, calls_under_way=CALLS_UNDER_WAY, kept_every=101
-            )
+        job = self._job(
+            server,
+            self._sizes.peak_seconds,
+            calls_under_way=calls_under_way,
+            connections=connections,
         )
+        return load.run(job, cores)
 
     def at(self, server: Server, calls_per_second: float) -> Result:
         """Load a server with a fixed rate."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 from sqlalchemy import Engine, text
 
-from loadtests.bench import WORKERS, Bench, Growing, Measured, run_alone
+from loadtests.bench import Bench, Growing, Measured, run_alone
 from loadtests.cores import cpu_seconds
 from loadtests.figures import in_turn, ratios, rounded
 from loadtests.installation import Server
@@ -78,7 +78,7 @@ def _copy_csv(engine: Engine, data: bytes) -> None:
 def measure(bench: Bench) -> Measured:
     """Import and copy in turn."""
     growing = bench.growing()
-    with growing.installation.serving("writer", *WORKERS) as [writer, *workers]:
+    with growing.installation.serving("writer") as [writer]:
         bench.say("imports and bare copies of the same rows")
         importer = Importer(growing, writer, bench.sizes.imported_customers)
         cpu_before = cpu_seconds(writer.process_id)
@@ -98,7 +98,6 @@ def measure(bench: Bench) -> Measured:
             "copied_rows_per_second": rounded(statistics.median(pair.second for pair in pairs)),
             "customers_in_the_end": growing.customers,
             "writer_cpu_seconds": rounded(writer_cpu),
-            "workers": len(workers),
         },
     )
 

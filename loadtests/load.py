@@ -7,7 +7,7 @@ answers with those to an ordinary client of gRPC.
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -35,13 +35,13 @@ def question(number: int) -> decision_pb2.MayContactRequest:
     )
 
 
-def run(job: Job) -> Result:
+def run(job: Job, cores: Collection[int] = OTHER_CORES) -> Result:
     """Do a job in a process of its own.
 
     Raises BenchError unless every status is OK; at a fixed rate, where calls may be shed, any other
     counts as a very long latency instead.
     """
-    with on_cores(OTHER_CORES):
+    with on_cores(cores):
         completed = subprocess.run(
             [sys.executable, "-m", "loadtests.generator"],
             input=json.dumps(asdict(job)),

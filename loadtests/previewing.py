@@ -10,7 +10,7 @@ from typing import Final
 
 from maywe.v1 import catalog_pb2
 
-from loadtests.bench import WORKERS, Bench, Measured, run_alone
+from loadtests.bench import Bench, Measured, run_alone
 from loadtests.figures import rounded
 from loadtests.installation import BenchError
 from loadtests.publishing import changed_document
@@ -27,7 +27,7 @@ def measure(bench: Bench) -> Measured:
     request = catalog_pb2.PreviewPublicationRequest(document=changed_document(NUMBER))
     rates = []
     with (
-        growing.installation.serving("writer", *WORKERS) as [writer, *_],
+        growing.installation.serving("writer") as [writer],
         open_client(writer.address, writer.address) as client,
     ):
         bench.say(f"previews of what would become of {growing.customers:,} customers")

@@ -8,7 +8,7 @@ Everything has all cores.
 import statistics
 import time
 
-from loadtests.bench import WORKERS, Bench, Measured, run_alone
+from loadtests.bench import Bench, Measured, run_alone
 from loadtests.figures import rounded
 from loadtests.installation import BenchError
 from loadtests.publishing import publish_and_wait
@@ -22,7 +22,7 @@ def measure(bench: Bench) -> Measured:
     installation = growing.installation
     rates = []
     with (
-        installation.serving("writer", *WORKERS) as [writer, *_],
+        installation.serving("writer") as [writer],
         open_client(writer.address, writer.address) as client,
     ):
         bench.say(f"publications that concern all {growing.customers:,} customers")

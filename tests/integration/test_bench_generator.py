@@ -28,7 +28,9 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
     """Serve one method that takes and gives bytes; give the address."""
     with ThreadPoolExecutor(SERVER_THREADS) as pool:
         server = grpc.server(pool)
-        handlers = {"Ask": grpc.unary_unary_rpc_method_handler(behaviour)}
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            "Ask": grpc.unary_unary_rpc_method_handler(behaviour)
+        }
         server.add_registered_method_handlers("bench.Test", handlers)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
