@@ -99,7 +99,7 @@ class Installation:
             yield server
 
     def run(self, *arguments: str, server: Server | None = None) -> float:
-        """Run a `maywe` command to its end, and give how many seconds it took.
+        """Run a `maywe` command on all cores to its end, and give how many seconds it took.
 
         Raises BenchError.
         """
@@ -107,14 +107,15 @@ class Installation:
         if server is not None:
             environment["MAYWE_ADDRESS"] = server.address
         began_at = time.monotonic()
-        completed = subprocess.run(  # noqa: S603 - our own program
-            [*MAYWE, *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS_MAX,
-            check=False,
-        )
+        with on_cores(ALL_CORES):
+            completed = subprocess.run(  # noqa: S603 - our own program
+                [*MAYWE, *arguments],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=COMMAND_SECONDS_MAX,
+                check=False,
+            )
         seconds = time.monotonic() - began_at
         if completed.returncode:
             message = (

@@ -1,7 +1,7 @@
 """How fast a publication's effect on everybody is worked out beforehand.
 
 What lives here: `python -m loadtests.previewing`: `PreviewPublication` of a document that changes a
-term that everybody has. Everything has all cores.
+term that everybody has. Servers and stores have all cores.
 """
 
 import statistics

@@ -1,7 +1,7 @@
 """From sending a revocation to EFFECTIVE, with two decision servers and nothing else going on.
 
 What lives here: `python -m loadtests.revoking`. One client revokes for one customer after another.
-Everything has all cores.
+Servers and stores have all cores.
 """
 
 import time

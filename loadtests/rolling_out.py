@@ -2,7 +2,7 @@
 
 What lives here: `python -m loadtests.rolling_out`. The publication changes a term that everybody
 has. It takes from sending it until it is effective everywhere and Redis shows everybody's record.
-Everything has all cores.
+Servers and stores have all cores.
 """
 
 import statistics

@@ -1,7 +1,7 @@
 """Single purchases from several clients at once.
 
 What lives here: `python -m loadtests.writing`. Each client records one purchase after the other, of
-customers who have a history already. Everything has all cores.
+customers who have a history already. Servers and stores have all cores.
 """
 
 import threading
