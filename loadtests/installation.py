@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import redis
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from loadtests.cores import ALL_CORES, OTHER_CORES, on_cores
 from service.demo.processes import MAYWE, StartedServer, environment_for, started_server
@@ -24,8 +24,7 @@ from store import migrations
 from store.cache import Cache, open_client
 from store.database import open_engine, reading
 from store.redis_client import WRITE_REPLY_SECONDS_MAX
-from store.sharding import SHARD_COUNT
-from store.writing import positions_of
+from store.schema import shard
 
 NAMESPACE: Final = "maywe"
 COMMAND_SECONDS_MAX: Final = 1800.0
@@ -131,14 +130,14 @@ class Installation:
         Raises BenchError.
         """
         with reading(self.engine) as connection:
-            due = positions_of(connection, set(range(SHARD_COUNT)))
+            rows = connection.execute(select(shard.c.number, shard.c.seq))
+            due = {row.number: row.seq for row in rows if row.seq}
         deadline = time.monotonic() + CAUGHT_UP_SECONDS_MAX
         while True:
             metas = self.cache.read_metas()
             if all(
                 (meta := metas[number]) is not None and meta.applied_seq >= seq
                 for number, seq in due.items()
-                if seq
             ):
                 return
             if time.monotonic() > deadline:
