@@ -60,7 +60,7 @@ class Job:
     calls_under_way: int = 0
     rate: float = 0.0
     seed: int = 0
-    kept_every: int = 101
+    kept_every: int = 31
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ CHECK_PATH: Final = "/maywe.v1.DecisionService/MayContact"
 GENERATOR_SECONDS_MAX: Final = 120.0
 """Beyond what the job asks for."""
 
-SAMPLE_MAX: Final = 100
+SAMPLE_MAX: Final = 300
 CALL_SECONDS_MAX: Final = 10.0
 
 
