@@ -15,7 +15,7 @@ import grpc
 from maywe.v1 import decision_pb2
 
 from loadtests.bench import Bench, Measured, run_alone
-from loadtests.check import Subjects
+from loadtests.check import Asked, Loads, written_questions
 from loadtests.cores import SERVER_CORES, cpu_seconds
 from loadtests.figures import in_turn, ratios, rounded
 from loadtests.installation import BenchError, Server
@@ -88,13 +88,14 @@ def measure(bench: Bench) -> Measured:
     filled = bench.filled(bench.sizes.customers)
     installation, sizes = filled.installation, bench.sizes
     batches = prepared_batches(filled.customers)
-    subjects = Subjects(bench, installation, filled.customers)
+    questions = written_questions(filled)
+    loads = Loads(sizes)
     with installation.serving("decision", cores=SERVER_CORES) as [server]:
         bench.say("batches and single checks")
         ask_in_batches(server, batches, sizes.warm_up_seconds)
 
         def decided_singly() -> Decided:
-            result = subjects.peak(server)
+            [result] = loads.peaks(Asked(server, questions))
             return Decided(result.calls, result.seconds, result.server_cpu_seconds)
 
         pairs = in_turn(

@@ -9,21 +9,18 @@ customer, for it knows one body only.
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from loadtests import load
-from loadtests.bench import Bench, Measured, run_alone
+from loadtests.bench import Bench, Filled, Measured, Sizes, run_alone
 from loadtests.cores import OTHER_CORES, SERVER_CORES
 from loadtests.figures import Pair, in_turn, ratios, rounded
-from loadtests.generator import Job, Result, write_messages
+from loadtests.generator import Job, Result, Target, write_messages
 from loadtests.h2load import find_h2load, h2load_calls_per_second
 from loadtests.installation import BenchError, Installation, Server
-
-CALLS_UNDER_WAY: Final = 32
-"""At the peak. More only wait in the server; the most it takes is 64."""
-
-CONNECTIONS: Final = 4
 
 LATENCY_LOAD: Final = 0.4
 """The share of its own peak at which a server's 99th percentile is compared."""
@@ -34,99 +31,94 @@ FURTHER_LOADS: Final = (0.2, 0.6, 0.8)
 ANSWERS_SAMPLED: Final = 200
 
 
-class Subjects:
-    """The decision server and the echo server, and how each is loaded with the same questions."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A server, and the file with the questions that it is asked: one about each customer."""
 
-    def __init__(self, bench: Bench, installation: Installation, customers: int) -> None:
-        """Write the questions, one for each customer."""
-        self._sizes = bench.sizes
-        self._installation = installation
-        self._numbers = range(customers)
-        self._path = installation.directory / "checks.messages"
-        write_messages(
-            self._path, [load.question(number).SerializeToString() for number in self._numbers]
-        )
+    server: Server
+    messages_path: Path
+
+    def target(self, rate: float = 0.0) -> Target:
+        """Give it as a target, without a rate for its peak."""
+        server = self.server
+        path = str(self.messages_path)
+        return Target(server.address, load.CHECK_PATH, path, server.process_id, rate)
+
+
+class Loads:
+    """Loads servers with checks, as large and as often as the bench wants."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        """Take the times from the sizes; every load draws other customers."""
+        self._sizes = sizes
         self._seed = 0
 
-    def peak(
-        self,
-        server: Server,
-        calls_under_way: int = CALLS_UNDER_WAY,
-        connections: int = CONNECTIONS,
-        cores: Collection[int] = OTHER_CORES,
-    ) -> Result:
-        """Load a server with as much as it takes."""
-        job = self._job(
-            server,
-            self._sizes.peak_seconds,
-            calls_under_way=calls_under_way,
-            connections=connections,
-        )
+    def peaks(
+        self, *asked: Asked, cores: Collection[int] = OTHER_CORES, **others: int
+    ) -> list[Result]:
+        """Load servers in turn, each with as much as it takes."""
+        job = self._job([each.target() for each in asked], self._sizes.peak_seconds, **others)
         return load.run(job, cores)
 
-    def at(self, server: Server, calls_per_second: float) -> Result:
-        """Load a server with a fixed rate."""
-        return load.run(self._job(server, self._sizes.latency_seconds, rate=calls_per_second))
+    def at_rates(self, *asked: tuple[Asked, float]) -> list[Result]:
+        """Load servers in turn, each at a fixed rate."""
+        targets = [each.target(rate) for each, rate in asked]
+        return load.run(self._job(targets, self._sizes.latency_seconds))
 
-    def _job(self, server: Server, seconds: float, **others: Any) -> Job:  # noqa: ANN401 - fields of Job
+    def _job(self, targets: Sequence[Target], seconds: float, **others: int) -> Job:
         self._seed += 1
-        return Job(
-            server.address,
-            load.CHECK_PATH,
-            str(self._path),
-            server.process_id,
-            seconds,
-            self._sizes.warm_up_seconds,
-            seed=self._seed,
-            **others,
-        )
+        return Job(targets, seconds, self._sizes.warm_up_seconds, seed=self._seed, **others)
 
-    def verify(self, server: Server, result: Result) -> Mapping[str, int]:
-        """Compare a sample of answers with those to an ordinary client."""
-        return load.check_sample(server, result, self._numbers)
 
-    def typical_answer(self, server: Server) -> bytes:
-        """Give an answer that is as long as the mean of a sample."""
-        numbers = Random(0).sample(self._numbers, min(ANSWERS_SAMPLED, len(self._numbers)))
-        answers = load.sampled_answers(server, numbers)
-        mean = statistics.mean(map(len, answers))
-        return min(answers, key=lambda answer: abs(len(answer) - mean))
+def written_questions(filled: Filled) -> Path:
+    """Write a check of every customer of an installation, and give the file."""
+    path = filled.installation.directory / "checks.messages"
+    if not path.exists():
+        numbers = range(filled.customers)
+        write_messages(path, [load.question(number).SerializeToString() for number in numbers])
+    return path
+
+
+def typical_answer(server: Server, customers: int) -> bytes:
+    """Give an answer that is as long as those to a sample of checks in the mean."""
+    numbers = Random(0).sample(range(customers), min(ANSWERS_SAMPLED, customers))
+    answers = load.sampled_answers(server, numbers)
+    mean = statistics.mean(map(len, answers))
+    return min(answers, key=lambda answer: abs(len(answer) - mean))
 
 
 def measure(bench: Bench) -> Measured:
     """Measure checks and empty calls in turn."""
     filled = bench.filled(bench.sizes.customers)
     installation = filled.installation
-    subjects = Subjects(bench, installation, filled.customers)
+    questions = written_questions(filled)
+    loads = Loads(bench.sizes)
+    turns = range(bench.sizes.pairs)
     with ExitStack() as stack:
         [server] = stack.enter_context(installation.serving("decision", cores=SERVER_CORES))
-        answer = subjects.typical_answer(server)
+        answer = typical_answer(server, filled.customers)
         command = load.echo_command(answer, installation.directory / "echo.answer")
-        echo = stack.enter_context(installation.serving_with(command, SERVER_CORES))
-        pairs = bench.sizes.pairs
+        echo_server = stack.enter_context(installation.serving_with(command, SERVER_CORES))
+        check, echo = Asked(server, questions), Asked(echo_server, questions)
         bench.say("checks and empty calls at their peaks")
-        peaks = in_turn(lambda: subjects.peak(server), lambda: subjects.peak(echo), pairs)
-        verdicts = subjects.verify(server, peaks[0].first)
+        peaks = [Pair(*loads.peaks(check, echo)) for _ in turns]
+        verdicts = load.check_sample(server, peaks[0].first, range(filled.customers))
         _verify_echo(peaks, answer)
         check_peak, echo_peak = (
             statistics.median(result.calls_per_second for result in results)
             for results in zip(*peaks, strict=True)
         )
+
+        def pair_at(check_rate: float, echo_rate: float) -> Pair:
+            return Pair(*loads.at_rates((check, check_rate), (echo, echo_rate)))
+
         bench.say("checks and empty calls at fixed rates")
-        latencies = in_turn(
-            lambda: subjects.at(server, LATENCY_LOAD * check_peak),
-            lambda: subjects.at(echo, LATENCY_LOAD * echo_peak),
-            pairs,
-        )
-        by_load = {
-            share: Pair(
-                subjects.at(server, share * check_peak), subjects.at(echo, share * echo_peak)
-            )
-            for share in FURTHER_LOADS
-        }
+        rate = LATENCY_LOAD * check_peak
+        latencies = [pair_at(rate, LATENCY_LOAD * echo_peak) for _ in turns]
+        by_load = {share: pair_at(share * check_peak, share * echo_peak) for share in FURTHER_LOADS}
         # As strict as can be: the empty call at the rate of the check, where it waits for less.
-        at_one_rate = Pair(latencies[-1].first, subjects.at(echo, LATENCY_LOAD * check_peak))
-        second_opinion = _second_opinion(bench, installation, server, echo)
+        at_one_rate = pair_at(rate, rate)
+        second_opinion = _second_opinion(bench, installation, server, echo_server)
     throughput = ratios(peaks, lambda result: result.calls_per_second)
     cpu = ratios(peaks, lambda result: result.server_cpu_microseconds)
     p99 = ratios(latencies, _p99)
@@ -202,9 +194,7 @@ def _second_opinion(
     body = load.question(0).SerializeToString()
 
     def calls_per_second(asked: Server) -> float:
-        return h2load_calls_per_second(
-            program, asked, body, path, CALLS_UNDER_WAY, bench.sizes.peak_seconds
-        )
+        return h2load_calls_per_second(program, asked, body, path, bench.sizes.peak_seconds)
 
     pairs = in_turn(
         lambda: calls_per_second(server), lambda: calls_per_second(echo), bench.sizes.pairs

@@ -1,11 +1,13 @@
 """The load: a process of its own that sends checks and says what became of them.
 
 What lives here: `python -m loadtests.generator`, which reads a `Job` as JSON from its standard
-input and writes a `Result` as JSON to its standard output. `load` starts it.
+input and writes a `Result` for each target as JSON to its standard output. `load` starts it.
 
-In a closed loop so many calls are always under way: that finds the peak. In an open loop calls are
-sent at random instants (a Poisson process) at a fixed mean rate, whatever the answers do, and the
-latency of each counts from the instant at which it was due: who comes late has waited too.
+Targets are loaded in turn, a slice of time each, over and over: whatever else goes on meets all of
+them alike. In a closed loop so many calls are always under way: that finds the peak. In an open
+loop calls are sent at random instants (a Poisson process) at a fixed mean rate, whatever the
+answers do, and the latency of each counts from the instant at which it was due: who comes late has
+waited too.
 """
 
 import ctypes
@@ -35,6 +37,9 @@ OK: Final = "0"
 
 PERCENTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "max": 1.0}
 
+SETTLING_SHARE: Final = 0.1
+"""So much of a slice goes by before anything counts."""
+
 _SET_TIMER_SLACK: Final = 29
 _TIMER_SLACK_NANOSECONDS: Final = 1000
 """By prctl(2): wake up when asked to, not up to 50 µs later together with others."""
@@ -43,22 +48,30 @@ _LENGTH: Final = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What to send where, for how long.
+class Target:
+    """A server to load with the messages of a file.
 
-    `rate` in calls per second, or `calls_under_way` in all, is given. Of every `kept_every`
-    answers one is kept. `process_id` is the server's, whose processor time is told.
+    `process_id` is the server's, whose processor time is told. With a `rate`, in calls per second,
+    the loop is open, without one closed.
     """
 
     address: str
     path: str
     messages_path: str
     process_id: int
+    rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to load, for how long each. Of every `kept_every` answers one is kept."""
+
+    targets: Sequence[Target]
     seconds: float
     warm_up_seconds: float
+    slice_seconds: float = 1.0
     connections: int = 4
-    calls_under_way: int = 0
-    rate: float = 0.0
+    calls_under_way: int = 32
     seed: int = 0
     kept_every: int = 31
 
@@ -106,57 +119,68 @@ def _read_messages(path: Path) -> list[bytes]:
     return messages
 
 
-class Generator:
-    """Sends the calls of a job."""
+class Lane:
+    """The calls to one target, and what became of those that count."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, target: Target, job: Job) -> None:
         """Read the messages and connect."""
+        self._target = target
         self._job = job
-        self._messages = _read_messages(Path(job.messages_path))
+        self._messages = _read_messages(Path(target.messages_path))
         self._random = random.Random(job.seed)
-        self._connections = [Connection(job.address, job.path) for _ in range(job.connections)]
-        self._due: dict[int, tuple[float, int]] = {}
-        """When each call under way was due, and the number of its message."""
+        self._connections = [
+            Connection(target.address, target.path) for _ in range(job.connections)
+        ]
+        self._due: dict[int, tuple[float, int, bool]] = {}
+        """Of each call under way: when it was due, the number of its message, whether it counts."""
         self._sent = 0
+        self._is_counting = False
         self._statuses: Counter[str] = Counter()
-        self._seconds: list[float] = []
-        self._late_seconds: list[float] = []
+        self._latencies: list[float] = []
+        self._lateness: list[float] = []
         self._kept: list[tuple[int, str]] = []
         self._kept_in = 0
         """The answer to so many calls later is kept next."""
-        self._is_counting = False
+        self._seconds = 0.0
+        self._server_cpu_seconds = 0.0
+        self._client_cpu_seconds = 0.0
 
-    def run(self) -> Result:
-        """Send, first to warm up, then to measure."""
-        job = self._job
-        send = self._run_open if job.rate else self._run_closed
-        if not job.rate:
+    def run(self, seconds: float, settling_seconds: float, *, is_counting: bool) -> None:
+        """Load the target for so long, after settling, and wait for what is under way."""
+        send = self._run_open if self._target.rate else self._run_closed
+        if not self._target.rate:
             self._fill_up()
-        send(job.warm_up_seconds)
-        server_before, client_before = cpu_seconds(job.process_id), time.process_time()
-        self._is_counting = True
+        send(settling_seconds)
+        server_before, client_before = cpu_seconds(self._target.process_id), time.process_time()
         began_at = time.perf_counter()
-        send(job.seconds)
-        seconds = time.perf_counter() - began_at
-        server_cpu = cpu_seconds(job.process_id) - server_before
-        client_cpu = time.process_time() - client_before
-        # In an open loop those under way were due in the time, so they count.
-        self._is_counting = bool(job.rate)
+        self._is_counting = is_counting
+        send(seconds)
+        self._is_counting = False
+        if is_counting:
+            self._seconds += time.perf_counter() - began_at
+            self._server_cpu_seconds += cpu_seconds(self._target.process_id) - server_before
+            self._client_cpu_seconds += time.process_time() - client_before
         self._drain()
-        for connection in self._connections:
-            connection.close()
-        ordered = sorted(self._seconds)
-        late = sorted(self._late_seconds) or [0.0]
+
+    def result(self) -> Result:
+        """Sum up."""
+        ordered = sorted(self._latencies)
+        late = sorted(self._lateness) or [0.0]
         return Result(
             len(ordered),
-            seconds,
+            self._seconds,
             dict(self._statuses),
             {name: percentile(ordered, share) * 1000 for name, share in PERCENTILES.items()},
             percentile(late, 0.99) * 1000,
-            server_cpu,
-            client_cpu,
+            self._server_cpu_seconds,
+            self._client_cpu_seconds,
             self._kept,
         )
+
+    def close(self) -> None:
+        """Close the connections."""
+        for connection in self._connections:
+            connection.close()
 
     def _fill_up(self) -> None:
         share = -(-self._job.calls_under_way // len(self._connections))
@@ -176,24 +200,21 @@ class Generator:
 
     def _run_open(self, seconds: float) -> None:
         """Send each call when it is due, and as soon as possible after that."""
-        rate, expovariate = self._job.rate, self._random.expovariate
+        rate, expovariate = self._target.rate, self._random.expovariate
         now = time.perf_counter()
         ends_at = now + seconds
         due_at = now + expovariate(rate)
         turn = 0
-        while True:
+        while now < ends_at or due_at < ends_at:
             while due_at <= now and due_at < ends_at:
                 if self._is_counting:
-                    self._late_seconds.append(now - due_at)
+                    self._lateness.append(now - due_at)
                 self._connections[turn].send([self._next_call(due_at)])
                 turn = (turn + 1) % len(self._connections)
                 due_at += expovariate(rate)
-            if now >= ends_at:
-                return
             wait_seconds = min(due_at, ends_at) - time.perf_counter()
             for connection in self._readable(max(0.0, wait_seconds), must_come=False):
-                answers = connection.receive()
-                self._note(answers, time.perf_counter())
+                self._note(connection.receive(), time.perf_counter())
             now = time.perf_counter()
 
     def _drain(self) -> None:
@@ -205,7 +226,7 @@ class Generator:
         # Not epoll, which rounds the time to milliseconds.
         ready, _, _ = select.select(self._connections, [], [], seconds)
         if not ready and must_come:
-            message = f"the server at {self._job.address} does not answer"
+            message = f"the server at {self._target.address} does not answer"
             raise TimeoutError(message)
         return ready
 
@@ -213,7 +234,7 @@ class Generator:
         number = self._sent
         self._sent = number + 1
         chosen = int(self._random.random() * len(self._messages))
-        self._due[number] = (due_at, chosen)
+        self._due[number] = (due_at, chosen, self._is_counting)
         is_kept = self._is_counting and not self._kept_in
         if self._is_counting:
             self._kept_in = (self._kept_in or self._job.kept_every) - 1
@@ -221,24 +242,41 @@ class Generator:
 
     def _note(self, answers: Sequence[Answer], now: float) -> None:
         for number, status, message in answers:
-            due_at, chosen = self._due.pop(number)
-            if not self._is_counting:
+            due_at, chosen, was_counting = self._due.pop(number)
+            # In an open loop what was due in the time counts, in a closed one what is answered.
+            if not (was_counting if self._target.rate else self._is_counting):
                 continue
             self._statuses[status] += 1
-            self._seconds.append(now - due_at if status == OK else ANSWER_SECONDS_MAX)
+            self._latencies.append(now - due_at if status == OK else ANSWER_SECONDS_MAX)
             if message is not None:
                 self._kept.append((chosen, message.hex()))
+
+
+def run(job: Job) -> list[Result]:
+    """Load the targets in turn, the last first every other time, and give what became of each."""
+    lanes = [Lane(target, job) for target in job.targets]
+    for lane in lanes:
+        lane.run(job.warm_up_seconds, 0.0, is_counting=False)
+    slices = max(1, round(job.seconds / job.slice_seconds))
+    seconds = job.seconds / slices
+    for number in range(slices):
+        for lane in lanes[:: -1 if number % 2 else 1]:
+            lane.run(seconds, seconds * SETTLING_SHARE, is_counting=True)
+    for lane in lanes:
+        lane.close()
+    return [lane.result() for lane in lanes]
 
 
 def main() -> int:
     """Do the job."""
     ctypes.CDLL(None).prctl(_SET_TIMER_SLACK, _TIMER_SLACK_NANOSECONDS, 0, 0, 0)
-    generator = Generator(Job(**json.load(sys.stdin)))
+    asked = json.load(sys.stdin)
+    job = Job(**{**asked, "targets": [Target(**target) for target in asked["targets"]]})
     # A collection would hold up calls that are due.
     gc.collect()
     gc.freeze()
     gc.disable()
-    json.dump(asdict(generator.run()), sys.stdout)
+    json.dump([asdict(result) for result in run(job)], sys.stdout)
     return 0
 
 

@@ -16,6 +16,7 @@ from loadtests.installation import BenchError, Server
 from loadtests.load import CHECK_PATH
 
 CONNECTIONS: Final = 4
+CALLS_UNDER_WAY: Final = 32
 TIMEOUT_SECONDS: Final = 60.0
 
 _RATE: Final = re.compile(r"finished in [^,]+, ([0-9.]+) req/s")
@@ -28,14 +29,14 @@ def find_h2load() -> str | None:
 
 
 def h2load_calls_per_second(
-    program: str, server: Server, message: bytes, path: Path, calls_under_way: int, seconds: float
+    program: str, server: Server, message: bytes, path: Path, seconds: float
 ) -> float:
     """Load a server with one check over and over. `path` is a file to use. Raises BenchError."""
     path.write_bytes(prepared(message))
     command = [
         program,
         *("--clients", str(CONNECTIONS)),
-        *("--max-concurrent-streams", str(calls_under_way // CONNECTIONS)),
+        *("--max-concurrent-streams", str(CALLS_UNDER_WAY // CONNECTIONS)),
         *("--duration", str(max(1, round(seconds)))),
         *("--warm-up-time", "1"),
         *("--data", str(path)),

@@ -35,8 +35,8 @@ def question(number: int) -> decision_pb2.MayContactRequest:
     )
 
 
-def run(job: Job, cores: Collection[int] = OTHER_CORES) -> Result:
-    """Do a job in a process of its own.
+def run(job: Job, cores: Collection[int] = OTHER_CORES) -> list[Result]:
+    """Do a job in a process of its own, and give the results of its targets.
 
     Raises BenchError unless every status is OK; at a fixed rate, where calls may be shed, any other
     counts as a very long latency instead.
@@ -47,17 +47,19 @@ def run(job: Job, cores: Collection[int] = OTHER_CORES) -> Result:
             input=json.dumps(asdict(job)),
             capture_output=True,
             text=True,
-            timeout=job.warm_up_seconds + job.seconds + GENERATOR_SECONDS_MAX,
+            timeout=2 * len(job.targets) * (job.warm_up_seconds + job.seconds)
+            + GENERATOR_SECONDS_MAX,
             check=False,
         )
     if completed.returncode:
         message = f"the load generator failed: {completed.stderr.strip()}"
         raise BenchError(message)
-    result = Result(**json.loads(completed.stdout))
-    if set(result.statuses) != {OK} and not job.rate:
-        message = f"not every call was answered with OK: {result.statuses}"
-        raise BenchError(message)
-    return result
+    results = [Result(**result) for result in json.loads(completed.stdout)]
+    for target, result in zip(job.targets, results, strict=True):
+        if set(result.statuses) != {OK} and not target.rate:
+            message = f"not every call was answered with OK: {result.statuses}"
+            raise BenchError(message)
+    return results
 
 
 def check_sample(server: Server, result: Result, numbers: Sequence[int]) -> Mapping[str, int]:

@@ -8,7 +8,7 @@ import statistics
 from typing import Final
 
 from loadtests.bench import Bench, Measured, run_alone
-from loadtests.check import Subjects
+from loadtests.check import Asked, Loads, written_questions
 from loadtests.cores import ALL_CORES, on_cores
 from loadtests.figures import in_turn, ratios, rounded
 from loadtests.generator import Result
@@ -21,12 +21,19 @@ CONNECTIONS: Final = 32
 def measure(bench: Bench) -> Measured:
     """Measure two processes and one in turn."""
     filled = bench.filled(bench.sizes.customers)
-    subjects = Subjects(bench, filled.installation, filled.customers)
+    questions = written_questions(filled)
+    loads = Loads(bench.sizes)
 
     def peak(processes: int) -> Result:
         settings = {"MAYWE_PROCESSES": str(processes)}
         with filled.installation.serving("decision", settings=settings) as [server]:
-            return subjects.peak(server, CALLS_UNDER_WAY, CONNECTIONS, ALL_CORES)
+            [result] = loads.peaks(
+                Asked(server, questions),
+                cores=ALL_CORES,
+                calls_under_way=CALLS_UNDER_WAY,
+                connections=CONNECTIONS,
+            )
+        return result
 
     bench.say("two decision processes on a port, and one")
     with on_cores(ALL_CORES):

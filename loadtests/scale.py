@@ -9,10 +9,11 @@ from contextlib import ExitStack
 from typing import Final
 
 from loadtests.bench import Bench, Measured, run_alone
-from loadtests.check import LATENCY_LOAD, Subjects
+from loadtests.check import LATENCY_LOAD, Asked, Loads, written_questions
 from loadtests.cores import SERVER_CORES
-from loadtests.figures import in_turn, ratios, rounded
+from loadtests.figures import Pair, ratios, rounded
 from loadtests.generator import Result
+from loadtests.load import check_sample
 
 SHOWN: Final = ("p50", "p99", "p99_9")
 
@@ -21,22 +22,22 @@ def measure(bench: Bench) -> Measured:
     """Measure checks among many and among few in turn."""
     few = bench.filled(bench.sizes.few_customers)
     many = bench.filled(bench.sizes.many_customers, has_permissions=False)
+    loads = Loads(bench.sizes)
     with ExitStack() as stack:
-        [of_many, of_few] = (
-            Subjects(bench, filled.installation, filled.customers) for filled in (many, few)
-        )
-        [server_of_many], [server_of_few] = (
-            stack.enter_context(filled.installation.serving("decision", cores=SERVER_CORES))
+        of_many, of_few = (
+            Asked(server, written_questions(filled))
             for filled in (many, few)
+            for server in stack.enter_context(
+                filled.installation.serving("decision", cores=SERVER_CORES)
+            )
         )
         bench.say(f"checks among {many.customers:,} and among {few.customers:,} customers")
-        of_many.verify(server_of_many, of_many.peak(server_of_many))
-        rate = LATENCY_LOAD * of_few.peak(server_of_few).calls_per_second
-        pairs = in_turn(
-            lambda: of_many.at(server_of_many, rate),
-            lambda: of_few.at(server_of_few, rate),
-            bench.sizes.pairs,
-        )
+        peaks = loads.peaks(of_many, of_few)
+        check_sample(of_many.server, peaks[0], range(many.customers))
+        rate = LATENCY_LOAD * peaks[1].calls_per_second
+        pairs = [
+            Pair(*loads.at_rates((of_many, rate), (of_few, rate))) for _ in range(bench.sizes.pairs)
+        ]
     compared = ratios(pairs, lambda result: result.milliseconds["p99"])
     cpu = ratios(pairs, lambda result: result.server_cpu_microseconds)
     return Measured(

@@ -12,7 +12,7 @@ from typing import Final
 import grpc
 import pytest
 
-from loadtests.generator import Generator, Job, Result, write_messages
+from loadtests.generator import Job, Result, Target, run, write_messages
 from loadtests.http2 import WINDOW_DEFAULT
 
 pytestmark = pytest.mark.integration
@@ -41,19 +41,23 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
 
 
 def load(
-    tmp_path: Path, address: str, messages: Sequence[bytes] = MESSAGES, **fields: float
+    tmp_path: Path,
+    address: str,
+    messages: Sequence[bytes] = MESSAGES,
+    *,
+    rate: float = 0.0,
+    **fields: float,
 ) -> Result:
     """Load a server with some messages."""
     path = tmp_path / "messages"
     write_messages(path, messages)
+    target = Target(address, "/bench.Test/Ask", str(path), os.getpid(), rate)
     job = Job(
-        address,
-        "/bench.Test/Ask",
-        str(path),
-        os.getpid(),
+        [target],
         **{"seconds": 0.3, "warm_up_seconds": 0.0, "kept_every": 1, **fields},  # type: ignore[arg-type]  # some of the fields are whole numbers
     )
-    return Generator(job).run()
+    [result] = run(job)
+    return result
 
 
 def test_every_answer_is_counted_and_can_be_told_from_others(tmp_path: Path) -> None:
