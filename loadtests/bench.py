@@ -35,6 +35,8 @@ class Sizes:
     """In one file; each pair has one."""
     publications: int = 3
     """How often everybody is rolled out, or looked at for what a publication would do."""
+    written_customers: int = 2_000
+    """Of whom some revoke, and all buy."""
     revocations: int = 1_000
     writing_seconds: float = 10.0
 
@@ -43,7 +45,7 @@ FULL: Final = Sizes()
 SHORT: Final = Sizes(
     pairs=1,
     customers=400,
-    few_customers=100,
+    few_customers=400,
     many_customers=400,
     peak_seconds=0.3,
     latency_seconds=0.5,
@@ -51,6 +53,7 @@ SHORT: Final = Sizes(
     stream_seconds=0.1,
     imported_customers=100,
     publications=1,
+    written_customers=70,
     revocations=20,
     writing_seconds=0.5,
 )
@@ -110,6 +113,7 @@ class Bench:
         self._stack = ExitStack()
         self._filled: dict[tuple[int, bool], Filled] = {}
         self._growing: Growing | None = None
+        self._written: Filled | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -117,27 +121,37 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def installed(self, cores: Collection[int] = OTHER_CORES) -> Installation:
-        """Make an empty installation whose stores run on some cores."""
-        return self._stack.enter_context(installed(cores))
-
     def filled(self, customers: int, *, has_permissions: bool = True) -> Filled:
         """Give an installation that has so many customers, its stores on the cores of clients."""
         key = (customers, has_permissions)
         if key not in self._filled:
-            self.say(f"filling an installation with {customers:,} customers")
-            installation = self.installed()
-            empty_bytes = installation.redis_bytes()
-            fill(installation, customers, has_permissions=has_permissions)
-            used = installation.redis_bytes() - empty_bytes
-            self._filled[key] = Filled(installation, customers, used)
+            installation = self._installed()
+            self._filled[key] = self._fill(installation, customers, has_permissions=has_permissions)
         return self._filled[key]
+
+    def written(self) -> Filled:
+        """Give an installation whose customers can be written to, its stores on all cores."""
+        if self._written is None:
+            installation = self._installed(ALL_CORES)
+            self._written = self._fill(installation, self.sizes.written_customers)
+        return self._written
+
+    def _fill(
+        self, installation: Installation, customers: int, *, has_permissions: bool = True
+    ) -> Filled:
+        self.say(f"filling an installation with {customers:,} customers")
+        empty_bytes = installation.redis_bytes()
+        fill(installation, customers, has_permissions=has_permissions)
+        return Filled(installation, customers, installation.redis_bytes() - empty_bytes)
 
     def growing(self) -> Growing:
         """Give the installation that imports go to, its stores on all cores."""
         if self._growing is None:
-            self._growing = Growing(self.installed(ALL_CORES))
+            self._growing = Growing(self._installed(ALL_CORES))
         return self._growing
+
+    def _installed(self, cores: Collection[int] = OTHER_CORES) -> Installation:
+        return self._stack.enter_context(installed(cores))
 
 
 def run_alone(part: str) -> NoReturn:

@@ -12,9 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from maywe.v1 import common_pb2, event_pb2, writer_pb2_grpc
 
 from loadtests.bench import Bench, Measured, run_alone
-from loadtests.cores import ALL_CORES
 from loadtests.figures import percentile, rounded
-from loadtests.filling import fill
 from loadtests.installation import BenchError
 from loadtests.population import customer_id
 
@@ -25,9 +23,9 @@ CALL_SECONDS_MAX: Final = 30.0
 
 def measure(bench: Bench) -> Measured:
     """Revoke for so many customers, one after the other."""
-    installation = bench.installed(ALL_CORES)
-    count = bench.sizes.revocations + WARM_UP_REVOCATIONS
-    fill(installation, count)
+    filled = bench.written()
+    installation = filled.installation
+    count = min(bench.sizes.revocations + WARM_UP_REVOCATIONS, filled.customers)
     with (
         installation.serving("writer", *("decision",) * DECISION_SERVERS) as [writer, *_],
         grpc.insecure_channel(writer.address) as channel,

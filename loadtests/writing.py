@@ -17,28 +17,25 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from maywe.v1 import common_pb2, event_pb2, writer_pb2_grpc
 
 from loadtests.bench import Bench, Measured, run_alone
-from loadtests.cores import ALL_CORES, cpu_seconds
+from loadtests.cores import cpu_seconds
 from loadtests.figures import percentile, rounded
-from loadtests.filling import fill
 from loadtests.installation import BenchError
 from loadtests.population import PRODUCTS, customer_id
 
 CLIENTS: Final = 16
-CUSTOMERS: Final = 2_000
 CALL_SECONDS_MAX: Final = 30.0
 
 
 def measure(bench: Bench) -> Measured:
     """Let the clients record for so long."""
-    installation = bench.installed(ALL_CORES)
-    fill(installation, min(CUSTOMERS, bench.sizes.customers))
+    filled = bench.written()
+    installation, customers = filled.installation, filled.customers
     with (
         installation.serving("writer", "decision") as [writer, _],
         grpc.insecure_channel(writer.address) as channel,
     ):
         bench.say(f"purchases from {CLIENTS} clients")
         stub = writer_pb2_grpc.WriterServiceStub(channel)
-        customers = min(CUSTOMERS, bench.sizes.customers)
         _record(stub, customers, bench.sizes.warm_up_seconds)
         cpu_before = cpu_seconds(writer.process_id)
         began_at = time.perf_counter()
