@@ -14,7 +14,7 @@ from pathlib import Path
 from loadtests.bench import FULL, SHORT, resized
 from loadtests.cores import OTHER_CORES, on_cores
 from loadtests.parts import PARTS, run_parts
-from loadtests.report import LATEST, RESULTS, machine, show, write_results
+from loadtests.report import LATEST, RESULTS, machine, show, show_checks, write_results
 from loadtests.thresholds import judge, read_thresholds
 
 
@@ -58,6 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.only:
         thresholds = [threshold for threshold in thresholds if threshold.key in results]
     judgements = judge(results, thresholds)
+    if "check" in results["details"]:
+        show_checks(results["details"]["check"])
     show(judgements)
     _say(f"written: {', '.join(map(str, [path, *drawn]))}")
     if results["errors"]:

@@ -66,7 +66,40 @@ def show(judgements: Sequence[Judgement]) -> None:
             ),
             _judged(judgement),
         )
-    Console(highlight=False, width=None if os.isatty(1) else 100).print(table)
+    _console().print(table)
+
+
+def show_checks(found: Mapping[str, Any]) -> None:
+    """Print what single checks and empty calls took, by load."""
+    table = Table("load", "call", "calls/s", "p50 ms", "p99 ms", "p99.9 ms", "CPU µs", box=None)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    rows = [(f"{row['load']:.0%} of peak", row) for row in found["latency_by_load"]]
+    rows += [
+        ("peak", {"what": what, "milliseconds": {}, **_middle(results)})
+        for what, results in found["peaks"].items()
+    ]
+    for name, row in rows:
+        table.add_row(
+            name,
+            row["what"],
+            f"{row['calls_per_second']:,.0f}",
+            *(
+                f"{row['milliseconds'][key]:,.2f}" if row["milliseconds"] else ""
+                for key in ("p50", "p99", "p99_9")
+            ),
+            f"{row['server_cpu_microseconds_per_call']:,.0f}",
+        )
+    _console().print(table)
+
+
+def _middle(results: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """Give the run with the median throughput."""
+    return sorted(results, key=lambda result: result["calls_per_second"])[len(results) // 2]
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if os.isatty(1) else 100)
 
 
 def _judged(judgement: Judgement) -> str:
