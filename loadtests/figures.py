@@ -70,6 +70,24 @@ def in_turn(first: Callable[[], Any], second: Callable[[], Any], pairs: int = PA
     return measured
 
 
+def undisturbed(
+    measure: Callable[[], Pair], is_disturbed: Callable[[Pair], bool], pairs: int
+) -> tuple[list[Pair], int]:
+    """Measure until there are so many pairs that say something; also give how many did not.
+
+    Twice as many are tried at most, so there may be fewer in the end.
+    """
+    found: list[Pair] = []
+    disturbed = 0
+    while len(found) < pairs and len(found) + disturbed < 2 * pairs:
+        pair = measure()
+        if is_disturbed(pair):
+            disturbed += 1
+        else:
+            found.append(pair)
+    return found, disturbed
+
+
 def ratios(pairs: Sequence[Pair], value: Callable[[Any], float] = float) -> Ratios:
     """Give the ratio of the first to the second of each pair, by some value of theirs."""
     return Ratios([value(pair.first) / value(pair.second) for pair in pairs])
