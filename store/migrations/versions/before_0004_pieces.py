@@ -2,7 +2,7 @@
 
 Old code survives it: it neither makes pieces nor looks for them.
 
-Revision ID: 0003
+Revision ID: 0004
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from typing import Final
 
 from alembic import op
 
-revision: str = "0003"
-down_revision: str | None = "0002"
+revision: str = "0004"
+down_revision: str | None = "0003"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
