@@ -208,13 +208,17 @@ def _allowed_channels(
     permissions: Permissions, asked: Asked, answers: Sequence[Answer], at: Instant
 ) -> list[str]:
     """Give the channels allowed for the purpose; no channel is ever suspended."""
+    if not asked.channels:
+        return []
+    timeline = permissions.timeline
     scope_asked, _ = asked.scopes[0]
-    return [
-        code
-        for code, scope in asked.channels
-        if (
-            answers[0]
-            if scope == scope_asked
-            else answer_scope(permissions.timeline, None, scope, at)
-        ).is_allowed
-    ]
+    segments_asked = timeline.segments.get(scope_asked)
+    allowed = []
+    for code, scope in asked.channels:
+        # Channels that are granted together share their segments: unless something is restricted,
+        # they have one answer.
+        is_alike = not timeline.restrictions and timeline.segments.get(scope) is segments_asked
+        answer = answers[0] if is_alike else answer_scope(timeline, None, scope, at)
+        if answer.is_allowed:
+            allowed.append(code)
+    return allowed

@@ -203,7 +203,7 @@ class RedisClient:
             if node.is_lost:
                 raise self._error(_LOST_TEXT)
             try:
-                reply = node.ask((command,))[0]
+                reply = node.ask(command)
             except NO_ANSWER as error:
                 self._servers.lose(node, error)
                 raise self._error(_LOST_TEXT) from error
@@ -215,7 +215,7 @@ class RedisClient:
         if node.is_lost:
             raise UnavailableError(_LOST_TEXT)
         try:
-            [reply] = node.ask((command,))
+            reply = node.ask(command)
         except NO_ANSWER as error:
             self._servers.lose(node, error)
             raise UnavailableError(_LOST_TEXT) from error

@@ -38,12 +38,28 @@ class RedisNode:
         self._idle: list[Connection] = []
         self._connector = Connector(url, reply_seconds_max)
 
-    def ask(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands at once and give their replies, an error that one met as a value.
+    def ask(self, command: Command) -> Any:  # noqa: ANN401 - replies are of any shape
+        """Send a command and give its reply, an error that it met as a value.
 
         Raises redis.ConnectionError and redis.TimeoutError when the server does not answer.
         """
-        return self.receive(self.send(commands))
+        commands = (command,)
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self.receive(self._send_anew(commands))[0]
+        try:
+            connection.send(commands)
+            reply = connection.receive()
+        except redis.ConnectionError:
+            connection.close()
+            # It broke while it was idle, as when the server was restarted.
+            return self.receive(self._send_anew(commands))[0]
+        except BaseException:
+            connection.close()
+            raise
+        self._put_back(connection)
+        return reply
 
     def send(self, commands: Sequence[Command]) -> Exchange:
         """Send commands; `receive` or `drop` MUST follow. Raises as `ask` does."""

@@ -112,7 +112,7 @@ class RedisServers:
             node = self._nodes[url]
             self._asked_last = url
             try:
-                [reply] = node.ask([("CLUSTER", "SLOTS")])
+                reply = node.ask(("CLUSTER", "SLOTS"))
             except NO_ANSWER as error:
                 self.lose(node, error)
                 continue
@@ -182,7 +182,7 @@ class RedisServers:
     def _answers(self, node: RedisNode, number: int) -> bool:
         """Tell whether a server answers for a shard, and not just that it is there."""
         try:
-            [reply] = node.ask([("EXISTS", shard_tag(number))])
+            reply = node.ask(("EXISTS", shard_tag(number)))
         except NO_ANSWER:
             return False
         return not isinstance(reply, ClusterDownError)

@@ -91,8 +91,10 @@ def read_optional_instant(message: Message, field: str, faults: Faults) -> Insta
 
 def optional_instant(field: str, message: Message) -> Instant | None:
     """Read a field of type Timestamp, None when absent. Raises InvalidArgumentError."""
+    if not message.HasField(field):
+        return None
     faults = Faults()
-    instant = read_optional_instant(message, field, faults)
+    instant = read_instant(field, getattr(message, field), faults, LATEST)
     faults.refuse()
     return instant
 
