@@ -67,7 +67,7 @@ def stamp(record: bytes, epoch: int, incarnation: int) -> bytes:
 class _Content(NamedTuple):
     """What is to be written: the cells by rising scope number, their courses, and what they need.
 
-    A cell gives its course by number; a segment's basis counts in `bases`.
+    A cell gives its course by number; `index_of_basis` tells where a segment's is in `bases`.
     """
 
     cells: Sequence[tuple[int, int]]
@@ -75,6 +75,7 @@ class _Content(NamedTuple):
     restrictions: Sequence[tuple[int, RestrictedInterval]]
     instants: Sequence[Instant]
     bases: Sequence[Basis]
+    index_of_basis: Mapping[int, int]
 
 
 def _content_of(
@@ -93,7 +94,6 @@ def _content_of(
         segment.basis for course in courses for segment in course if segment.basis != NO_BASIS
     )
     index_of_basis = {basis: index for index, basis in enumerate(used)}
-    index_of_basis[NO_BASIS] = NO_BASIS
     bases = [timeline.bases[basis] for basis in used]
     restrictions = [
         (numbers.pattern_number(part.selector), part)
@@ -105,13 +105,11 @@ def _content_of(
     instants.update(instant for basis in bases for instant in (basis.obtained_at, basis.ends_at))
     return _Content(
         cells,
-        [
-            [segment._replace(basis=index_of_basis[segment.basis]) for segment in course]
-            for course in courses
-        ],
+        list(courses),
         restrictions,
         sorted(instants - {BEGINNING, FOREVER}),
         bases,
+        index_of_basis,
     )
 
 
@@ -128,11 +126,12 @@ def _write(
         {instant: index for index, instant in enumerate(content.instants, INSTANTS_IMPLIED)}
     )
     instants_flag, instants = _encode_instants(content.instants, layout)
+    index_of_basis = {**content.index_of_basis, NO_BASIS: layout.no_basis_index}
     first_spans: list[int] = []
     spans: list[bytes] = []
     for course in content.courses:
         first_spans.append(len(spans))
-        spans += _encode_course(course, index_of_instant, layout)
+        spans += _encode_course(course, index_of_instant, index_of_basis, layout)
     scopes = [number for number, _ in content.cells]
     if layout is NARROW:
         # Sorted anew: the narrow numbers need not have the order of the wide ones.
@@ -182,14 +181,17 @@ def _encode_instants(instants: Sequence[Instant], layout: Layout) -> tuple[int, 
 
 
 def _encode_course(
-    course: Sequence[Segment], index_of_instant: Mapping[Instant, int], layout: Layout
+    course: Sequence[Segment],
+    index_of_instant: Mapping[Instant, int],
+    index_of_basis: Mapping[int, int],
+    layout: Layout,
 ) -> list[bytes]:
     last = len(course) - 1
     return [
         layout.span.pack(
             index_of_instant[start],
             index_of_instant[end],
-            layout.no_basis_index if basis == NO_BASIS else basis,
+            index_of_basis[basis],
             reason | (LAST_SPAN if place == last else 0),
         )
         for place, (start, end, reason, basis) in enumerate(course)
