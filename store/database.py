@@ -4,6 +4,7 @@ What lives here: everything that knows PostgreSQL's error codes. The rest of the
 own exceptions only.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -63,6 +64,7 @@ def open_engine(
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS_MAX,
         isolation_level="READ COMMITTED",
+        json_deserializer=_read_json,
         connect_args={
             "application_name": "maywe",
             "connect_timeout": CONNECT_SECONDS_MAX,
@@ -81,6 +83,14 @@ def open_engine(
     event.listen(engine, "checkin", _note_idle)
     event.listen(engine, "checkout", _ping_if_idle)
     return engine
+
+
+_JSON: Final = json.JSONDecoder()
+
+
+def _read_json(data: bytes) -> object:
+    """Read JSON as PostgreSQL sends it: UTF-8 with nothing around it, which need not be sought."""
+    return _JSON.raw_decode(data.decode())[0]
 
 
 def _note_idle(_: object, record: ConnectionPoolEntry) -> None:

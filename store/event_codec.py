@@ -116,12 +116,15 @@ def _encode_selector(selector: Selector) -> Json:
     return {"all": True} if selector.all else dict(selector.named())
 
 
+_KINDS: Final = {kind.value: kind for kind in EventKind}
+
+
 def decode_event(event_id: str, kind: str, body: Json, personal: Json | None) -> NewEvent:
     """Put an event together again; personal fields that were erased come back empty."""
     kept = personal or {}
     source = Source(**body.get("source", {}), **kept.get("source", {}))
     return NewEvent(
-        event_id, kept.get("customer_id", ""), _decode_body(EventKind(kind), body, kept), source
+        event_id, kept.get("customer_id", ""), _decode_body(_KINDS[kind], body, kept), source
     )
 
 

@@ -29,6 +29,10 @@ DONE_CHANNEL: Final = "maywe_done"
 LOOK_SECONDS: Final = 0.2
 """How often whoever waits looks without having heard anything, and asks whether to stop."""
 
+IDLE_LOOK_SECONDS: Final = 1.0
+"""How often an idle worker looks without having been called: what another was at when it died is
+found by looking only."""
+
 STOP_LOOK_SECONDS: Final = 0.05
 """How often an idle worker asks whether to stop."""
 
@@ -233,8 +237,8 @@ class WorkBell:
         self._stack.__exit__(kind, error, traceback)
 
     def wait(self, stop: threading.Event) -> None:
-        """Wait until somebody calls, for LOOK_SECONDS at the most, or until `stop` is set."""
-        deadline = time.monotonic() + LOOK_SECONDS
+        """Wait until somebody calls, for IDLE_LOOK_SECONDS at most, or until `stop` is set."""
+        deadline = time.monotonic() + IDLE_LOOK_SECONDS
         while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
             heard = self._driver.notifies(timeout=min(left, STOP_LOOK_SECONDS), stop_after=1)
             if next(heard, None) is not None:

@@ -5,7 +5,8 @@ in pieces (`import_pieces`); where an import stands is kept by `store.imports`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
 
 import grpc
 from maywe.v1 import writer_pb2
@@ -51,30 +52,25 @@ def import_events(
                 event_id_key=progress.event_id_key,
             )
         )
-        last_position = 0
         # Of what earlier streams settled, nobody knows here whether it became effective.
         is_all_effective = progress.next_position == FIRST_POSITION
-        chunks = _Chunk(application, progress, ask_whether_to_stop)
-        for request in requests:
+        settling = _Settling(application, progress, ask_whether_to_stop)
+        for chunk in _ahead(_cut_chunks(requests, progress.next_position)):
             ask_whether_to_stop()
-            items = _read_chunk(request, last_position)
-            last_position = items[-1].position
-            new = [item for item in items if item.position >= progress.next_position]
-            settled = chunks.settle(new)
-            progress.advance(last_position + 1, settled.counts)
+            settled = settling.settle(chunk.runs)
+            progress.advance(chunk.last_position + 1, settled.counts)
             is_effective = (
                 settled.is_settled
-                and len(new) == len(items)
+                and not chunk.known_count
                 and acknowledger.make_chunk_effective(settled.narrowings, context)
             )
             is_all_effective = is_all_effective and is_effective
-            known = len(items) - len(new)
             yield writer_pb2.ImportEventsResponse(
                 progress=writer_pb2.ImportProgress(
                     # What is below the position to resume from was settled by an earlier stream.
                     through_position=progress.next_position - 1,
                     counts=_counts_message(
-                        settled.counts._replace(repeated=settled.repeated + known)
+                        settled.counts._replace(repeated=settled.repeated + chunk.known_count)
                     ),
                     rejected=settled.rejections,
                     durability=durability_value(is_effective=is_effective),
@@ -124,8 +120,58 @@ def _read_chunk(
     return items
 
 
-class _Chunk:
-    """Settles one chunk: whatever is recorded is committed when it is done."""
+class _Run(NamedTuple):
+    """Events of a chunk that can be recorded at once, in pieces, or in order, by ourselves."""
+
+    in_order: Sequence[writer_pb2.ImportItem]
+    pieces: Sequence[bytes]
+
+
+class _Chunk(NamedTuple):
+    """A chunk, cut; of its items so many were settled by an earlier stream and are left out."""
+
+    last_position: int
+    known_count: int
+    runs: Sequence[_Run]
+
+
+def _cut_chunks(
+    requests: Iterator[writer_pb2.ImportEventsRequest], next_position: int
+) -> Iterator[_Chunk]:
+    """Read chunks, leaving out what is below the position to resume from, and cut them."""
+    last_position = 0
+    for request in requests:
+        items = _read_chunk(request, last_position)
+        last_position = items[-1].position
+        new = [item for item in items if item.position >= next_position]
+        yield _Chunk(
+            last_position,
+            len(items) - len(new),
+            [
+                _Run(run, []) if changes_identity else _Run([], pieces_of(run))
+                for changes_identity, run in runs_of(new)
+            ],
+        )
+
+
+def _ahead(chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:
+    """Give chunks, each read and cut while the one before is settled.
+
+    What is wrong with a chunk is said when its turn comes.
+    """
+    reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="maywe import")
+    try:
+        coming = reader.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = reader.submit(next, chunks, None)
+            yield chunk
+    finally:
+        # It may wait for a message; the end of the call ends that, which we may not wait for here.
+        reader.shutdown(wait=False, cancel_futures=True)
+
+
+class _Settling:
+    """Settles chunk after chunk: whatever is recorded is committed when it is done."""
 
     def __init__(
         self,
@@ -137,14 +183,13 @@ class _Chunk:
         self._desk = progress.desk
         self._ask_whether_to_stop = ask_whether_to_stop
 
-    def settle(self, items: Sequence[writer_pb2.ImportItem]) -> Settled:
+    def settle(self, runs: Sequence[_Run]) -> Settled:
         settled = []
-        for changes_identity, run in runs_of(items):
-            if changes_identity:
+        for in_order, pieces in runs:
+            if in_order:
                 catalog = self._application.catalogs.newest().catalog
-                settled.append(record_in_order(run, self._application.recorder, catalog))
+                settled.append(record_in_order(in_order, self._application.recorder, catalog))
             else:
-                pieces = pieces_of(run)
                 outcomes = self._desk.settle(IMPORT_KIND, pieces, self._ask_whether_to_stop)
                 settled += [decode(outcome) for outcome in outcomes]
         return joined(settled)
