@@ -77,7 +77,8 @@ def _faults_of_envelope(event: NewEvent) -> Iterator[FieldFault]:
     if not isinstance(event.body, Void | Merge | Split):
         yield from _faults_of_identifier("customer_id", event.customer_id)
     for name, text in zip(Source._fields, event.source, strict=True):
-        yield from _faults_of_text(f"source.{name}", text, FREE_TEXT_LENGTH_MAX)
+        if text:
+            yield from _faults_of_text(f"source.{name}", text, FREE_TEXT_LENGTH_MAX)
 
 
 def _faults_of_body(body: Body, catalog: Catalog) -> Iterator[FieldFault]:  # noqa: C901 - one arm per kind
@@ -170,7 +171,8 @@ def _faults_of_product(product: Product) -> Iterator[FieldFault]:
     if not any(product):
         yield FieldFault("product", "names nothing: give a system code, product type or contract")
     for name, text in zip(Product._fields, product, strict=True):
-        yield from _faults_of_text(f"product.{name}", text, CONTRACT_LENGTH_MAX)
+        if text:
+            yield from _faults_of_text(f"product.{name}", text, CONTRACT_LENGTH_MAX)
 
 
 def _faults_of_identifier(field: str, text: str) -> Iterator[FieldFault]:

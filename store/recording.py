@@ -265,15 +265,18 @@ class TimelineRun:
             with_timelines=with_timelines,
         )
         outcomes: list[Outcome] = []
+        answered: set[str] = set()
         for event, refusal in zip(events, refusals, strict=True):
             if refusal is not None:
                 outcomes.append(Refused(event, refusal))
             elif event.event_id in stored:
                 outcomes.append(next(repeats))
+            elif event.event_id in answered:
+                # Whatever comes under this id after the first one repeats it.
+                outcomes.append(replace(recorded[event.event_id], is_repeated=True))
             else:
                 outcomes.append(recorded[event.event_id])
-                # Whatever comes under this id after the first one repeats it.
-                recorded[event.event_id] = replace(recorded[event.event_id], is_repeated=True)
+                answered.add(event.event_id)
         return outcomes
 
     def _sort_out(

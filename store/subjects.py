@@ -13,16 +13,14 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    insert,
     or_,
     select,
     text,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as upsert
 
-from store.database import RetryTransactionError
+from store.database import RetryTransactionError, insert_rows
 from store.schema import customer, merge_link, shard, state, subject
 from store.sharding import shard_of
 
@@ -46,6 +44,18 @@ class Person(NamedTuple):
 # Built once: building costs as much as sending, and every write sends these.
 _SUBJECTS: Final = select(customer.c.customer_id, customer.c.subject).where(
     customer.c.customer_id == func.any(bindparam("customer_ids"))
+)
+# In the order of the ids, so that two transactions can not wait for each other.
+_MAKE_CUSTOMERS: Final = text(
+    """
+    INSERT INTO customer (customer_id, subject)
+    SELECT customer_id, number
+    FROM unnest(CAST(:customer_ids AS text[]), CAST(:numbers AS bigint[]))
+        WITH ORDINALITY AS new (customer_id, number, place)
+    ORDER BY place
+    ON CONFLICT DO NOTHING
+    RETURNING customer_id
+    """
 )
 _LOCKED_ROOTS: Final = (
     select(subject.c.number, subject.c.root)
@@ -120,25 +130,18 @@ def find_or_make_subjects(connection: Connection, customer_ids: Collection[str])
         {"count": len(missing)},
     ).all()
     drawn = dict(zip(missing, numbers, strict=True))
-    made = connection.execute(
-        upsert(customer).on_conflict_do_nothing().returning(customer.c.customer_id),
-        [{"customer_id": customer_id, "subject": number} for customer_id, number in drawn.items()],
+    made_ids = connection.scalars(
+        _MAKE_CUSTOMERS, {"customer_ids": missing, "numbers": list(numbers)}
+    ).all()
+    insert_rows(
+        connection,
+        "subject",
+        ("number", "shard", "root", "named_by_merge"),
+        [
+            (drawn[customer_id], shard_of(customer_id), drawn[customer_id], False)
+            for customer_id in made_ids
+        ],
     )
-    made_ids = list(made.scalars())
-    if made_ids:
-        connection.execute(
-            insert(subject),
-            [
-                {
-                    "number": drawn[customer_id],
-                    "shard": shard_of(customer_id),
-                    "merged_into": None,
-                    "root": drawn[customer_id],
-                    "named_by_merge": False,
-                }
-                for customer_id in made_ids
-            ],
-        )
     if len(made_ids) < len(missing):
         # Somebody else made some of them in the meantime: theirs are committed by now.
         return find_subjects(connection, customer_ids)
