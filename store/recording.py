@@ -394,52 +394,52 @@ def _repeats(
     *,
     with_timelines: bool,
 ) -> Iterator[Recorded]:
-    """Answer events that the ledger has already with the same content, as people stand now.
-
-    What one took away may never have been told of, and its row in the outbox may be one of many
-    since. So every customer id that was ever one person with its own gets a floor, where it stands
-    now: a merge or split since then may have carried off an id that the event concerned.
-    """
+    """Answer events that the ledger has already with the same content, as people stand now."""
     numbers = {stored.subject for _, stored in repeated}
     if not numbers:
         return
-    connected_by_subject = connected_members(connection, numbers)
-    members_by_subject = {
-        number: _of_one_person(number, connected)
-        for number, connected in connected_by_subject.items()
-    }
-    timelines = (
-        ledger.load_timelines(
+    connected = connected_members(connection, numbers)
+    timelines: dict[int, list[TimelineEvent]] = {}
+    if with_timelines:
+        timelines = ledger.load_timelines(
             connection,
-            {found.member.subject for members in members_by_subject.values() for found in members},
+            {found.member.subject for members in connected.values() for found in members},
         )
-        if with_timelines
-        else {}
-    )
     for event, stored in repeated:
-        members = members_by_subject[stored.subject]
-        yield Recorded(
-            event,
-            stored.recorded_at,
-            is_repeated=True,
-            epoch=recording.epoch,
-            is_epoch_settled=recording.is_epoch_settled,
-            positions={found.member.shard: found.shard_seq for found in members},
-            published=recording.published,
-            events=ledger.joined(timelines, (found.member.subject for found in members)),
-            narrowing=Narrowing(
-                recording.epoch,
-                [
-                    CustomerFloor(found.member.customer_id, found.shard_seq, found.version)
-                    for found in connected_by_subject[stored.subject]
-                    if found.member.customer_id
-                ],
-                narrowed_at=lost_by(event.body, stored.recorded_at),
-            ),
-        )
+        yield _repeated(event, stored, connected[stored.subject], timelines, recording)
 
 
-def _of_one_person(number: int, connected: Sequence[ConnectedMember]) -> list[ConnectedMember]:
-    """Give those of the connected who are one person with a subject now."""
-    [root] = {found.root for found in connected if found.member.subject == number}
-    return [found for found in connected if found.root == root]
+def _repeated(
+    event: NewEvent,
+    stored: StoredEvent,
+    connected: Sequence[ConnectedMember],
+    timelines: dict[int, list[TimelineEvent]],
+    recording: Recording,
+) -> Recorded:
+    """Answer one event that is repeated.
+
+    What it took away may never have been told of, and its row in the outbox may be one of many
+    since. So every customer id that was ever one person with its own gets a floor, where it stands
+    now: a merge or split since then may have carried off an id that the event concerned.
+    """
+    [root] = {found.root for found in connected if found.member.subject == stored.subject}
+    members = [found for found in connected if found.root == root]
+    return Recorded(
+        event,
+        stored.recorded_at,
+        is_repeated=True,
+        epoch=recording.epoch,
+        is_epoch_settled=recording.is_epoch_settled,
+        positions={found.member.shard: found.shard_seq for found in members},
+        published=recording.published,
+        events=ledger.joined(timelines, (found.member.subject for found in members)),
+        narrowing=Narrowing(
+            recording.epoch,
+            [
+                CustomerFloor(found.member.customer_id, found.shard_seq, found.version)
+                for found in connected
+                if found.member.customer_id
+            ],
+            narrowed_at=lost_by(event.body, stored.recorded_at),
+        ),
+    )

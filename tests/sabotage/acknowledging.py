@@ -85,8 +85,8 @@ def _silently(recording: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _of_its_customer_id_only(repeated: Callable[..., Any]) -> Callable[..., Any]:
-    def repeated_for_one(connection: Any, event: Any, *others: Any) -> Any:
-        recorded = repeated(connection, event, *others)
+    def repeated_for_one(event: Any, *others: Any) -> Any:
+        recorded = repeated(event, *others)
         customers = [
             floor
             for floor in recorded.narrowing.customers
