@@ -1,0 +1,72 @@
+"""Pieces of an import: nothing is lost, and what has to stay in order stays together."""
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from maywe.v1 import event_pb2, writer_pb2
+
+from service.import_pieces import EVENTS_PER_PIECE, pieces_of, runs_of
+
+
+def bought(customer_id: str, event_id: str) -> event_pb2.Event:
+    """A purchase, of which only the ids matter."""
+    return event_pb2.Event(
+        purchase=event_pb2.RecordPurchaseRequest(event_id=event_id, customer_id=customer_id)
+    )
+
+
+def items_of(events: list[event_pb2.Event]) -> list[writer_pb2.ImportItem]:
+    """Events at positions that rise."""
+    return [
+        writer_pb2.ImportItem(position=position, event=event)
+        for position, event in enumerate(events, start=1)
+    ]
+
+
+ids = st.integers(0, 40).map(str)
+chunks = st.lists(st.builds(bought, ids, ids), min_size=1, max_size=60).map(
+    # Enough for several pieces; each copy is of other people.
+    lambda events: [
+        bought(f"{copy} {event.purchase.customer_id}", f"{copy} {event.purchase.event_id}")
+        for copy in range(1 + 3 * EVENTS_PER_PIECE // len(events))
+        for event in events
+    ]
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(chunks)
+def test_pieces_hold_every_item_once_and_keep_what_belongs_together(
+    events: list[event_pb2.Event],
+) -> None:
+    """An event id is in one piece, and so are a customer's ids that no other has; all in order."""
+    items = items_of(events)
+    pieces = [list(writer_pb2.ImportChunk.FromString(piece).items) for piece in pieces_of(items)]
+    positions = [item.position for piece in pieces for item in piece]
+    assert sorted(positions) == [item.position for item in items]
+    pieces_by_event: dict[str, set[int]] = {}
+    pieces_by_customer: dict[str, set[int]] = {}
+    uses = Counter(item.event.purchase.event_id for item in items)
+    for number, piece in enumerate(pieces):
+        seen: dict[str, int] = {}
+        for item in piece:
+            bought_by = item.event.purchase
+            pieces_by_event.setdefault(bought_by.event_id, set()).add(number)
+            if uses[bought_by.event_id] == 1:
+                pieces_by_customer.setdefault(bought_by.customer_id, set()).add(number)
+            for key in (f"event {bought_by.event_id}", f"customer {bought_by.customer_id}"):
+                if uses[bought_by.event_id] == 1 or key.startswith("event"):
+                    assert seen.get(key, 0) < item.position
+                    seen[key] = item.position
+    assert all(len(numbers) == 1 for numbers in pieces_by_event.values())
+    assert all(len(numbers) == 1 for numbers in pieces_by_customer.values())
+
+
+def test_voids_merges_and_splits_part_what_stands_around_them() -> None:
+    """What comes before is a run of its own, and so is what comes after."""
+    merge = event_pb2.Event(merge=event_pb2.MergeCustomersRequest(event_id="m"))
+    void = event_pb2.Event(voiding=event_pb2.VoidEventRequest(event_id="v"))
+    items = items_of([bought("a", "1"), bought("b", "2"), merge, void, bought("a", "3")])
+    runs = [(is_identity, [item.position for item in run]) for is_identity, run in runs_of(items)]
+    assert runs == [(False, [1, 2]), (True, [3, 4]), (False, [5])]
