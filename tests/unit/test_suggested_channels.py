@@ -13,7 +13,7 @@ from service.asked import Asked
 from service.checking import _allowed_channels, _answers
 from store.publications import NOTHING_PUBLISHED
 from store.reader import Permissions
-from tests.unit.test_record import ASKABLE, SCOPES, timelines
+from tests.unit.record_builders import ASKABLE, SCOPES, timelines
 
 CONTACTS = [scope for scope in SCOPES if scope.kind is ScopeKind.CONTACT]
 
