@@ -20,6 +20,7 @@ from store.floors import Narrowing
 from store.projector import Projector
 from store.reader import PermissionReader
 from store.reconciling import DifferenceKind, Reconciler
+from store.record.layout import FLAGS_END
 from store.sharding import shard_of
 from store.warming import warm
 from tests.integration.ledger_builders import Ledger, ids_of_shard, leased, reason_for
@@ -163,7 +164,8 @@ def opened_reconciling(
 
 def body_of(record: bytes, header_of: bytes) -> bytes:
     """One record's body under another one's header."""
-    return header_of[:_HEADER_BYTES] + record[_HEADER_BYTES:]
+    # Format and flags say how the body is written.
+    return record[:FLAGS_END] + header_of[FLAGS_END:_HEADER_BYTES] + record[_HEADER_BYTES:]
 
 
 def with_version(record: bytes, version: int) -> bytes:
