@@ -27,8 +27,9 @@ class GroupRecorder:
     """Records single events, together with others where that is quicker. For many threads at once.
 
     The thread that finds fewer than GROUPS_AT_ONCE groups under way leads the next, which is of all
-    that wait; when it is done it wakes who leads the one after it. Whatever is not a purchase or a
-    consent is recorded by itself and at once: it is rare, and much of it takes something away.
+    that wait, one event of each customer; when it is done it wakes who leads the one after it.
+    Whatever is not a purchase or a consent is recorded by itself and at once: it is rare, and much
+    of it takes something away.
     """
 
     def __init__(self, record: Callable[[Sequence[NewEvent]], Sequence[Outcome]]) -> None:
@@ -66,10 +67,18 @@ class GroupRecorder:
         under_way = sum(began_at > slow_before for began_at in self._groups.values())
         if under_way >= GROUPS_AT_ONCE:
             return []
-        group = self._waiting[:EVENTS_PER_GROUP_MAX]
-        del self._waiting[:EVENTS_PER_GROUP_MAX]
-        for one in group:
-            one.is_taken = True
+        group: list[_Waiting] = []
+        later: list[_Waiting] = []
+        # Of one customer each, so that every event is answered with what it made of the customer.
+        customer_ids: set[str] = set()
+        for one in self._waiting:
+            if len(group) == EVENTS_PER_GROUP_MAX or one.event.customer_id in customer_ids:
+                later.append(one)
+            else:
+                group.append(one)
+                customer_ids.add(one.event.customer_id)
+                one.is_taken = True
+        self._waiting = later
         self._groups[group[0]] = time.monotonic()
         return group
 

@@ -50,9 +50,14 @@ class Ledger:
         self.may_go_on.release(groups)
 
 
-def event(event_id: str, body: Body | None = None) -> NewEvent:
-    """An event, a purchase where nothing else is said."""
-    return NewEvent(event_id, "anna", body or Purchase(0, Product("bank", "loan")), Source("test"))
+def event(event_id: str, body: Body | None = None, customer_id: str = "") -> NewEvent:
+    """An event, a purchase by a customer of its own where nothing else is said."""
+    return NewEvent(
+        event_id,
+        customer_id or f"customer-{event_id}",
+        body or Purchase(0, Product("bank", "loan")),
+        Source("test"),
+    )
 
 
 def recorded(new: NewEvent) -> Recorded:
@@ -127,6 +132,19 @@ def test_those_who_come_meanwhile_are_recorded_together(senders: Senders) -> Non
     senders.ledger.let_go_on()
     assert [future.result(SECONDS_MAX).event.event_id for future in later] == names
     assert len([future.result(SECONDS_MAX) for future in first]) == GROUPS_AT_ONCE
+
+
+def test_events_of_one_customer_are_never_in_one_group(senders: Senders) -> None:
+    """Each is answered with what its own event made of the customer; others are not held up."""
+    senders.occupy()
+    senders.send_and_wait(event("e1", customer_id="anna"))
+    senders.send(event("e2", customer_id="anna"), event("e3", customer_id="boris"))
+    while len(senders.recorder._waiting) < 3:  # noqa: SLF001
+        threading.Event().wait(0.001)
+    senders.ledger.let_go_on()
+    senders.ledger.wait_until_begun(2)
+    groups = senders.ledger.groups[GROUPS_AT_ONCE:]
+    assert [sorted(group) for group in groups] == [["e1", "e3"], ["e2"]]
 
 
 def test_a_group_takes_no_more_than_its_limit(senders: Senders) -> None:
