@@ -58,8 +58,8 @@ class Audience:
         contact = decision_pb2.AudienceQuestion(
             contact={"purpose": asked.purpose, "channel": asked.channel}
         )
-        self._question = decision_pb2.FilterAudienceRequest(question=contact).SerializeToString()
-        self._messages = [
+        self.question = decision_pb2.FilterAudienceRequest(question=contact).SerializeToString()
+        self.messages = [
             decision_pb2.FilterAudienceRequest(
                 chunk=decision_pb2.AudienceChunk(customer_ids=chunk)
             ).SerializeToString()
@@ -90,13 +90,13 @@ class Audience:
     def _requests(
         self, places: threading.Semaphore, sent: list[int], ends_at: float
     ) -> Iterator[bytes]:
-        yield self._question
-        for number in cycle(range(len(self._messages))):
+        yield self.question
+        for number in cycle(range(len(self.messages))):
             if time.perf_counter() >= ends_at:
                 return
             places.acquire()
             sent.append(number)
-            yield self._messages[number]
+            yield self.messages[number]
 
     def _count(self, sent: Sequence[int], received: Sequence[bytes]) -> int:
         """Give how many ids were answered, every one of those sent."""
@@ -120,7 +120,7 @@ class Audience:
         )
         with grpc.insecure_channel(server.address) as channel:
             stream: Any = channel.stream_stream(PATH)
-            first, _ = stream(iter([self._question, request.SerializeToString()]))
+            first, _ = stream(iter([self.question, request.SerializeToString()]))
             found = decision_pb2.FilterAudienceResponse.FromString(first).verdicts
             check: Any = channel.unary_unary(CHECK_PATH)
             for asked, verdict, reason in zip(chunk, found.verdicts, found.reasons, strict=True):

@@ -31,6 +31,8 @@ class Sizes:
     warm_up_seconds: float = 1.0
     stream_seconds: float = 4.0
     """How long an audience, or what it is compared with, is read at least."""
+    streamed_ids: int = 5_000_000
+    """In one audience, to see what it takes of the server's memory."""
     imported_customers: int = 20_000
     """In one file; each pair has one."""
     publications: int = 3
@@ -51,6 +53,7 @@ SHORT: Final = Sizes(
     latency_seconds=0.5,
     warm_up_seconds=0.1,
     stream_seconds=0.1,
+    streamed_ids=40_000,
     imported_customers=100,
     publications=1,
     written_customers=70,

@@ -179,6 +179,7 @@ def _described(result: Result) -> dict[str, float]:
     return {
         "calls_per_second": rounded(result.calls_per_second),
         "server_cpu_microseconds_per_call": rounded(result.server_cpu_microseconds),
+        "server_cores_used": rounded(result.server_cpu_seconds / result.seconds),
         "client_cpu_microseconds_per_call": rounded(result.client_cpu_seconds / result.calls * 1e6),
     }
 

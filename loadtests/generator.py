@@ -40,6 +40,9 @@ PERCENTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "max"
 SETTLING_SHARE: Final = 0.1
 """So much of a slice goes by before anything counts."""
 
+GOING_ON_SECONDS: Final = 0.005
+"""Between two looks whether the calls of a slice are answered."""
+
 _SET_TIMER_SLACK: Final = 29
 _TIMER_SLACK_NANOSECONDS: Final = 1000
 """By prctl(2): wake up when asked to, not up to 50 µs later together with others."""
@@ -155,6 +158,8 @@ class Lane:
         began_at = time.perf_counter()
         self._is_counting = is_counting
         send(seconds)
+        if self._target.rate:
+            self._go_on_until_answered()
         self._is_counting = False
         if is_counting:
             self._seconds += time.perf_counter() - began_at
@@ -216,6 +221,12 @@ class Lane:
             for connection in self._readable(max(0.0, wait_seconds), must_come=False):
                 self._note(connection.receive(), time.perf_counter())
             now = time.perf_counter()
+
+    def _go_on_until_answered(self) -> None:
+        """Let calls come due until those of the slice are answered: a stall meets them as well."""
+        last = self._sent
+        while next(iter(self._due), last) < last:
+            self._run_open(GOING_ON_SECONDS)
 
     def _drain(self) -> None:
         while any(connection.calls_under_way for connection in self._connections):

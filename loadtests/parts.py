@@ -20,6 +20,7 @@ from loadtests import (
     revoking,
     rolling_out,
     scale,
+    streaming,
     writing,
 )
 from loadtests.bench import Bench, Measured, Sizes
@@ -29,6 +30,7 @@ PARTS: Final[Mapping[str, Callable[[Bench], Measured]]] = {
     "check": check.measure,
     "batch": batch.measure,
     "audience": audience.measure,
+    "streaming": streaming.measure,
     "listing": listing.measure,
     "memory": memory.measure,
     "processes": processes.measure,

@@ -101,6 +101,23 @@ def test_an_open_loop_does_not_wait_for_answers(tmp_path: Path) -> None:
     assert set(result.statuses) == {"0"}
 
 
+def test_calls_come_due_while_the_last_ones_wait(tmp_path: Path) -> None:
+    """A server that stands still at the end of a slice meets more calls than the slice has."""
+    enough = threading.Event()
+    received = count(1)
+
+    def answer(request: bytes, _: grpc.ServicerContext) -> bytes:
+        if next(received) >= SERVER_THREADS // 2:
+            enough.set()
+        assert enough.wait(RELEASE_SECONDS_MAX)
+        return request
+
+    with serving(answer) as address:
+        result = load(tmp_path, address, rate=50.0, seconds=0.1)
+    # About five are due in the time itself.
+    assert result.calls > SERVER_THREADS // 4
+
+
 def test_a_load_outlasts_the_windows_of_flow_control(tmp_path: Path) -> None:
     """More is sent on a connection than the server's window allows at once, and answered."""
     messages = [letter * (WINDOW_DEFAULT // 8) for letter in (b"a", b"b", b"c")]
