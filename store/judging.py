@@ -368,9 +368,12 @@ class Records:
         at = self._instants_at[rows]
         instants = self._words[at + kept].astype(np.int64) * MICROSECONDS_PER_SECOND
         if self._has_microseconds:
-            low, high = (self._words[at + 2 * kept + part].astype(np.uint64) for part in (0, 1))
+            is_of_seconds = self._is_of_seconds[rows]
+            # An index of seconds, read as one of exact instants, may lie beyond everything.
+            at += 2 * np.where(is_of_seconds, 0, kept)
+            low, high = (self._words[at + part].astype(np.uint64) for part in (0, 1))
             exact = (low | high << np.uint64(32)).view(np.int64)
-            instants = np.where(self._is_of_seconds[rows], instants, exact)
+            instants = np.where(is_of_seconds, instants, exact)
         instants[indexes == 0] = BEGINNING
         instants[indexes == 1] = FOREVER
         return instants, is_whole

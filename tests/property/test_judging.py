@@ -1,5 +1,7 @@
 """Records judged by the thousand are answered as one by one."""
 
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,10 +13,20 @@ from decision.instants import BEGINNING, FOREVER
 from decision.products import Product
 from decision.reasons import Reason
 from decision.scopes import Scope
-from decision.timeline import NOBODY, Basis, PermissionTimeline, Segment
+from decision.timeline import NO_BASIS, NOBODY, Basis, PermissionTimeline, Segment
 from store import record
+from store.code_numbers import narrow_scope_number
 from store.judging import Records, asked_scopes
 from store.judging_bases import read_bases
+from store.record.layout import (
+    ALIGNMENT_BYTES,
+    FLAG_KNOWN,
+    FLAG_WHOLE_SECONDS,
+    HEADER,
+    INDEX_OF_BEGINNING,
+    LAST_SPAN,
+    NARROW,
+)
 from tests.unit.record_builders import (
     ASKABLE,
     INSTANTS,
@@ -130,33 +142,62 @@ def test_the_basis_of_a_purchase_is_read_together_with_others() -> None:
 damages = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6)
 
 
-@given(many_timelines, damages, st.integers(0, 8), st.sampled_from(SCOPES))
+@given(many_timelines, damages, st.integers(0, 8), st.sampled_from(SCOPES), st.booleans())
 def test_damaged_records_do_no_harm(
-    held: list[PermissionTimeline], damage: list[tuple[int, int]], cut: int, scope: Scope
+    held: list[PermissionTimeline],
+    damage: list[tuple[int, int]],
+    cut: int,
+    scope: Scope,
+    is_last: bool,  # noqa: FBT001 - hypothesis draws it
 ) -> None:
     """They are told apart, or answered as they read one by one; their neighbours are untouched."""
-    first = bytearray(encode(held[0]))
+    damaged = bytearray(encode(held[0]))
     for at, byte in damage:
-        first[at % len(first)] = byte
-    written = [bytes(first[: len(first) - cut]), *map(encode, held)]
+        damaged[at % len(damaged)] = byte
+    written = [encode(timeline) for timeline in held]
+    damaged_place = len(written) if is_last else 0
+    written.insert(damaged_place, bytes(damaged[: len(damaged) - cut]))
     records = Records(written)
-    assert records.readable[1:].all()
+    assert np.delete(records.readable, damaged_place).all()
     places = np.flatnonzero(records.readable)
     asked = asked_scopes([scope], [None], NUMBERS)
     answers = records.judge(places, asked, np.zeros_like(places), MADE_AT)
     for index, place in enumerate(places):
         if answers.is_damaged[index]:
-            assert place == 0
+            assert place == damaged_place
             continue
         try:
             selection = NUMBERS.selection((scope,))
             decoded = record.decode(written[place], NUMBERS, selection).timeline
         except (ValueError, LookupError):
             # It reads whole records, beyond what the answer needs.
-            assert place == 0
+            assert place == damaged_place
             continue
         found = Reason(int(answers.reasons[index]))
         assert found is answer_scope(decoded, None, scope, MADE_AT).reason
+
+
+def test_the_end_of_the_last_record_is_not_left_behind() -> None:
+    """Nobody writes a record that is nearly all instants; beside exact ones it is read as well."""
+    scope_number = narrow_scope_number(NUMBERS.scope_number(SCOPES[0]))
+    seconds = range(1, 201)
+    counts = NARROW.counts.pack(len(seconds), 1, 1, 0, 0, (32 + 4 * len(seconds) + 12) // 4)
+    last = (
+        HEADER.pack(NARROW.format, FLAG_KNOWN | FLAG_WHOLE_SECONDS, 0, 1, 1, 1, 1)
+        + counts
+        + struct.pack("<200I", *seconds)
+        + struct.pack("<I", scope_number)
+        + NARROW.span.pack(INDEX_OF_BEGINNING, 201, NARROW.no_basis_index, LAST_SPAN | 1)
+        + bytes(ALIGNMENT_BYTES)
+    )
+    segments = {SCOPES[0]: [Segment(MADE_AT + 1, FOREVER, Reason.CONSENT_REVOKED, NO_BASIS)]}
+    exact = PermissionTimeline(is_known=True, segments=segments, restrictions=(), bases=())
+    records = Records([encode(exact), last])
+    asked = asked_scopes([SCOPES[0]], [None], NUMBERS)
+    for at, expected in [(200_000_000 - 1, Reason.ALLOWED), (200_000_000, Reason.NO_CONSENT)]:
+        answers = records.judge(np.array([1]), asked, np.array([0]), at)
+        assert answers.reasons.tolist() == [expected]
+        assert not answers.is_damaged.any()
 
 
 def test_what_is_no_narrow_record_is_left_to_be_read_one_by_one() -> None:

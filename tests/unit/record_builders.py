@@ -45,6 +45,10 @@ SCOPES = [
 HOUR = 3600 * 1_000_000
 MADE_AT = 1000 * 24 * HOUR
 INSTANTS = [MADE_AT + offset * HOUR for offset in (-100, -25, -24, -23, -1, 0, 1, 100)]
+# A record with one that is of no whole second keeps all of its instants exactly.
+INSTANTS.append(MADE_AT + HOUR // 2 + 1)
+# A record with one that is of no whole second keeps all of its instants exactly.
+INSTANTS.append(MADE_AT + HOUR // 2 + 1)
 
 short = st.text(max_size=4)
 """With longer texts a record may not be a narrow one."""
