@@ -99,7 +99,7 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
         self, request: decision_pb2.ListAllowedRequest, context: grpc.ServicerContext
     ) -> Iterator[decision_pb2.ListAllowedResponse]:
         """List the customers of whom the answer is ALLOW."""
-        return list_allowed(self._application, request, context)
+        return list_allowed(self._application, request)
 
     def Explain(
         self, request: decision_pb2.ExplainRequest, context: grpc.ServicerContext

@@ -6,7 +6,6 @@ What lives here: the stream's messages and its cursor. Who is allowed is read by
 from collections.abc import Iterator
 from typing import Final
 
-import grpc
 from maywe.v1 import decision_pb2
 
 from decision.errors import FieldFault, InvalidArgumentError
@@ -19,26 +18,22 @@ from service.conversion.evidence import read_question
 from service.conversion.reading import optional_instant
 from service.conversion.writing import timestamp
 from service.errors import ShuttingDownError
-from service.reading_ahead import ReadAhead
 from store import listing
 from store.cursors import CursorKind, decode_cursor, encode_cursor
 from store.token import decode_token
 
 CHUNK_SIZE_DEFAULT: Final = 1000
-CHUNKS_AHEAD_MAX: Final = 1
-"""Chunks that are read before the one before them is taken."""
 
 BEFORE_EVERYBODY: Final = 0
 """Comes before every subject."""
 
 
 def list_allowed(
-    application: Application,
-    request: decision_pb2.ListAllowedRequest,
-    context: grpc.ServicerContext,
+    application: Application, request: decision_pb2.ListAllowedRequest
 ) -> Iterator[decision_pb2.ListAllowedResponse]:
-    """Stream everybody who is allowed, each chunk judged when it is read.
+    """Stream everybody who is allowed, each chunk read and judged when it is sent.
 
+    None is read ahead: who takes chunks slowly would receive those who were allowed long before.
     Raises InvalidArgumentError, UnavailableError, and ShuttingDownError when the server stops.
     """
     at = optional_instant("at", request)
@@ -52,16 +47,10 @@ def list_allowed(
     if request.cursor:
         (after,) = decode_cursor("cursor", CursorKind.ALLOWED, asked, request.cursor, 1)
     sent = 0
-    # The next chunk is read while this one is sent.
-    chunks = ReadAhead(_chunks(application, question, at, after, size), CHUNKS_AHEAD_MAX, _forget)
-    context.add_callback(chunks.close)
-    try:
-        for chunk in chunks:
-            sent += len(chunk.customer_ids)
-            cursor = encode_cursor(CursorKind.ALLOWED, asked, [chunk.next_after])
-            yield _chunk_message(chunk, cursor)
-    finally:
-        chunks.close()
+    for chunk in _chunks(application, question, at, after, size):
+        sent += len(chunk.customer_ids)
+        cursor = encode_cursor(CursorKind.ALLOWED, asked, [chunk.next_after])
+        yield _chunk_message(chunk, cursor)
     yield decision_pb2.ListAllowedResponse(end=decision_pb2.AllowedEnd(customer_count=sent))
 
 
@@ -78,10 +67,6 @@ def _chunks(
         if chunk.is_last:
             return
         after = chunk.next_after
-
-
-def _forget(_: listing.AllowedChunk) -> None:
-    """Leave a chunk that nobody waits for any more."""
 
 
 def _faultless(application: Application, question: Question, at: Instant | None) -> CheckQuestion:

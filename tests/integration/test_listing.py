@@ -12,6 +12,7 @@ from decision.instants import FOREVER, Instant, format_instant
 from decision.products import Product
 from decision.scopes import Scope, share
 from decision.selectors import Selector
+from service.servicers.listing import list_allowed as list_for_client
 from store.clocks import wall_clock
 from store.knowledge import draw_now
 from store.listing import list_allowed
@@ -23,6 +24,7 @@ from tests.integration.ledger_builders import (
     Ledger,
     document,
 )
+from tests.integration.service_builders import revocation
 from tests.running import RunningMaywe
 
 pytestmark = pytest.mark.integration
@@ -253,6 +255,17 @@ def test_a_stream_ends_with_a_count_and_goes_on_from_a_cursor(maywe: RunningMayw
     rest = list(maywe.client.decision.ListAllowed(contact_request(cursor=stream[0].chunk.cursor)))
     assert [one for message in rest for one in message.chunk.customer_ids] == ids[2:]
     assert rest[-1].end.customer_count == 1
+
+
+def test_who_was_revoked_before_a_chunk_was_sent_is_not_in_it(maywe: RunningMaywe) -> None:
+    """However long ago the chunk before it was sent."""
+    record_consents(maywe, "ann", "bob", "cid")
+    stream = list_for_client(maywe.application, contact_request(chunk_size=1))
+    assert list(next(stream).chunk.customer_ids) == ["ann"]
+    for customer_id in ("cid", "bob"):
+        answer = maywe.client.writer.Revoke(revocation(customer_id))
+        assert answer.acknowledgement.durability == common_pb2.DURABILITY_EFFECTIVE
+    assert [one for message in stream for one in message.chunk.customer_ids] == []
 
 
 def test_a_cursor_of_another_question_is_refused(maywe: RunningMaywe) -> None:
