@@ -85,9 +85,6 @@ class BulkWorker:
 
         try:
             done = run_transaction(self._engine, work)
-            if done is not None:
-                self._recorder.note_committed(done.outcomes)
-                self._projector.project(done.batches)
         except (UnavailableError, OverloadedError):
             raise
         except Exception:
@@ -95,7 +92,12 @@ class BulkWorker:
                 raise
             _logger.exception("a piece of an import can not be done")
             note_failure(self._engine, taken[0])
-        return bool(taken)
+            return True
+        # From here on the piece is done, whatever happens.
+        if done is not None:
+            self._recorder.note_committed(done.outcomes)
+            self._projector.project(done.batches)
+        return done is not None
 
 
 def main() -> None:

@@ -24,14 +24,30 @@ class DirectProjector:
         self._catch_up = catch_up
 
     def project(self, batches: Mapping[int, Batch]) -> None:
-        """Project batches by shard, after their commit. A Redis that does not answer is left."""
+        """Project batches by shard, after their commit, which no failure here takes back.
+
+        So none is raised: it is logged, and what is left is for `catch_up`, or for every writer's
+        projector, which looks at all shards by itself.
+        """
         behind: list[int] = []
         try:
             for number, batch in batches.items():
-                if not self._cache.project(number, batch).is_accepted:
+                if not self._is_projected(number, batch):
                     behind.append(number)
             if behind:
                 self._catch_up(behind)
         except UnavailableError as error:
-            # Every writer projects what is left, as soon as Redis is back.
+            # They project what is left as soon as Redis is back.
             _logger.warning("not projected by who recorded it: %s", error)
+        except Exception:
+            _logger.exception("not projected by who recorded it")
+
+    def _is_projected(self, number: int, batch: Batch) -> bool:
+        try:
+            return self._cache.project(number, batch).is_accepted
+        except UnavailableError:
+            raise
+        except Exception:
+            # One bad shard must not hold up the others.
+            _logger.exception("shard %d is not projected by who recorded it", number)
+            return False

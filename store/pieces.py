@@ -84,10 +84,11 @@ def take_piece(connection: Connection) -> Piece | None:
 
 
 def note_outcome(connection: Connection, piece: Piece, outcome: bytes) -> None:
-    """Note what came of a piece that this transaction has taken."""
+    """Note what came of a piece that this transaction has taken; what was noted once stays."""
     connection.execute(
         update(work_piece)
         .where(work_piece.c.number == piece.number)
+        .where(work_piece.c.outcome.is_(None))
         .values(outcome=outcome, payload=b"")
     )
     connection.execute(_CALL, {"channel": DONE_CHANNEL})
