@@ -2,12 +2,16 @@
 
 What lives here: the claim on an import and its progress. A position is passed only after everything
 up to it is committed, so a crash repeats events, which changes nothing, and skips none.
+
+Who is at work holds an advisory lock on a connection, which may be lost without its noticing. So
+each also draws a claim and writes it to the import: who finds another there is out (ADR 0014).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from typing import Final, NamedTuple
+from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -33,13 +37,34 @@ class ImportCounts(NamedTuple):
     rejected: int = 0
 
 
+class _Claim(NamedTuple):
+    """What tells who claimed an import last from whoever did before."""
+
+    import_id: str
+    token: UUID
+
+    def hold(self, connection: Connection) -> None:
+        """Keep everybody from claiming the import until this transaction ends.
+
+        Raises AbortedError when somebody else has claimed it.
+        """
+        found = connection.execute(
+            select(import_progress.c.import_id)
+            .where(import_progress.c.import_id == self.import_id)
+            .where(import_progress.c.claim == self.token)
+            .with_for_update(read=True)
+        )
+        if found.one_or_none() is None:
+            raise _in_progress(self.import_id)
+
+
 class ImportProgress:
     """Where a claimed import stands. Its events go to the workers over the `desk`."""
 
     def __init__(
         self,
         engine: Engine,
-        import_id: str,
+        claim: _Claim,
         next_position: int,
         counts: ImportCounts,
         event_id_key: bytes,
@@ -48,7 +73,7 @@ class ImportProgress:
         """Go on at `next_position`; `event_id_key` is the installation's."""
         self.desk = desk
         self._engine = engine
-        self._import_id = import_id
+        self._claim = claim
         self.next_position = next_position
         self.counts = counts
         self.event_id_key = event_id_key
@@ -56,14 +81,15 @@ class ImportProgress:
     def advance(self, next_position: int, added: ImportCounts) -> None:
         """Note that everything below `next_position` is settled; one that is passed stays.
 
-        Raises AbortedError when somebody else has moved it, as after the claim was lost.
+        Raises AbortedError when somebody else has claimed the import, or moved it.
         """
         if next_position <= self.next_position:
             return
         counts = ImportCounts(*(old + new for old, new in zip(self.counts, added, strict=True)))
         statement = (
             update(import_progress)
-            .where(import_progress.c.import_id == self._import_id)
+            .where(import_progress.c.import_id == self._claim.import_id)
+            .where(import_progress.c.claim == self._claim.token)
             .where(import_progress.c.next_position == self.next_position)
             .values(next_position=next_position, updated_at=wall_clock(), **counts._asdict())
         )
@@ -71,7 +97,7 @@ class ImportProgress:
             self._engine, lambda connection: connection.execute(statement).rowcount
         )
         if not moved:
-            raise _in_progress(self._import_id)
+            raise _in_progress(self._claim.import_id)
         self.next_position = next_position
         self.counts = counts
 
@@ -89,11 +115,13 @@ def claimed_import(engine: Engine, import_id: str) -> Iterator[ImportProgress]:
         if not connection.scalar(text("SELECT pg_try_advisory_lock(:lock_class, :digest)"), keys):
             raise _in_progress(import_id)
         try:
-            desk = PieceDesk(engine, connection, import_id)
+            claim = _Claim(import_id, uuid4())
+            desk = PieceDesk(engine, connection, import_id, claim.token, claim.hold)
             try:
+                progress = _take_over(engine, connection, claim, desk)
                 # What a stream that died had handed over is finished before anything comes again.
                 desk.clear()
-                yield _load(engine, connection, import_id, desk)
+                yield progress
             finally:
                 desk.close()
         finally:
@@ -106,25 +134,28 @@ def _release(connection: Connection, keys: dict[str, int]) -> None:
         connection.execute(text("SELECT pg_advisory_unlock(:lock_class, :digest)"), keys)
 
 
-def _load(
-    engine: Engine, connection: Connection, import_id: str, desk: PieceDesk
+def _take_over(
+    engine: Engine, connection: Connection, claim: _Claim, desk: PieceDesk
 ) -> ImportProgress:
-    connection.execute(
+    """Claim an import, once nothing is underway that an earlier claim allowed, and read it.
+
+    One statement, since the position must be none that an earlier claim still moves.
+    """
+    row = connection.execute(
         upsert(import_progress)
         .values(
-            import_id=import_id,
+            import_id=claim.import_id,
             next_position=FIRST_POSITION,
             updated_at=wall_clock(),
+            claim=claim.token,
             **ImportCounts()._asdict(),
         )
-        .on_conflict_do_nothing()
-    )
-    row = connection.execute(
-        select(import_progress).where(import_progress.c.import_id == import_id)
+        .on_conflict_do_update(index_elements=["import_id"], set_={"claim": claim.token})
+        .returning(import_progress)
     ).one()
     counts = ImportCounts(row.accepted, row.repeated, row.rejected)
     event_id_key = connection.execute(select(installation.c.import_key)).scalar_one()
-    return ImportProgress(engine, import_id, row.next_position, counts, event_id_key, desk)
+    return ImportProgress(engine, claim, row.next_position, counts, event_id_key, desk)
 
 
 def _digest(import_id: str) -> int:

@@ -8,9 +8,10 @@ transaction: one that dies has done nothing of it, and another takes it.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
+from uuid import UUID
 
 import psycopg
 from sqlalchemy import Connection, Engine, delete, insert, select, text, update
@@ -43,7 +44,6 @@ LEFT_SECONDS_MAX: Final = 86_400
 """Outcomes for which nobody comes any more are kept so long."""
 
 _MICROSECONDS_PER_SECOND: Final = 1_000_000
-
 
 _FAILED: Final = b""
 """The outcome of a piece that could not be done, which no kind of piece has otherwise."""
@@ -100,15 +100,30 @@ def note_failure(engine: Engine, piece: Piece) -> None:
 
 
 class PieceDesk:
-    """Hands over pieces and waits for their outcomes, in the name of one owner.
+    """Hands over pieces of one owner and waits for their outcomes.
 
-    One owner MUST not use two desks at once.
+    Whoever had the owner's pieces done before may not know yet that it is somebody else's turn. So
+    each desk has a claim of its own, stages only while it holds that, and touches nothing but what
+    it staged itself.
     """
 
-    def __init__(self, engine: Engine, listening: Connection, owner: str) -> None:
-        """Hand over at `engine`; `listening` is a connection in autocommit mode for waiting."""
+    def __init__(
+        self,
+        engine: Engine,
+        listening: Connection,
+        owner: str,
+        claim: UUID,
+        hold_claim: Callable[[Connection], None],
+    ) -> None:
+        """Hand over at `engine`; `listening` is a connection in autocommit mode for waiting.
+
+        `claim` is drawn for this desk alone. `hold_claim` MUST keep it from being taken over until
+        the transaction it is handed ends, and raise if it was taken over already.
+        """
         self._engine = engine
         self._owner = owner
+        self._claim = claim
+        self._hold_claim = hold_claim
         driver: Any = listening.connection.driver_connection
         self._driver: psycopg.Connection[Any] = driver
         self._driver.execute(f"LISTEN {DONE_CHANNEL}")
@@ -119,20 +134,22 @@ class PieceDesk:
         """Have pieces done by workers and give their outcomes, in no order.
 
         `ask_whether_to_stop` is called now and then, and may raise; the pieces that nobody is at
-        are not done then. Raises UnavailableError when no piece was done for IDLE_SECONDS_MAX, and
-        PieceFailedError.
+        are not done then. Raises UnavailableError when no piece was done for IDLE_SECONDS_MAX,
+        PieceFailedError, and whatever `hold_claim` raises.
         """
         try:
-            run_transaction(
-                self._engine, lambda connection: self._stage(connection, kind, payloads)
-            )
+            run_transaction(self._engine, lambda connection: self.stage(connection, kind, payloads))
             return self._wait_for(len(payloads), ask_whether_to_stop)
         except BaseException:
             self._withdraw()
             raise
 
     def clear(self) -> None:
-        """Remove what an earlier desk of this owner left, once no worker is at it any more."""
+        """Remove what earlier desks of this owner left, once no worker is at it any more.
+
+        Their claims MUST be taken over before: then nothing of theirs comes any more. Outcomes for
+        which nobody came in LEFT_SECONDS_MAX go too, whosever they are.
+        """
         run_transaction(
             self._engine,
             lambda connection: connection.execute(
@@ -149,15 +166,20 @@ class PieceDesk:
 
     def close(self) -> None:
         """Stop listening. The connection can be used for something else again."""
-        if not self._driver.broken:
+        # A connection that is broken listens no more.
+        with suppress(psycopg.OperationalError):
             self._driver.execute(f"UNLISTEN {DONE_CHANNEL}")
 
-    def _stage(self, connection: Connection, kind: str, payloads: Sequence[bytes]) -> None:
-        now = wall_clock()
+    def stage(self, connection: Connection, kind: str, payloads: Sequence[bytes]) -> None:
+        """Hand over pieces with the commit of this transaction, which holds the claim until then.
+
+        Raises whatever `hold_claim` raises.
+        """
+        self._hold_claim(connection)
         connection.execute(
-            insert(work_piece),
+            insert(work_piece).values(staged_at=wall_clock()),
             [
-                {"kind": kind, "owner": self._owner, "payload": payload, "staged_at": now}
+                {"kind": kind, "owner": self._owner, "claim": self._claim, "payload": payload}
                 for payload in payloads
             ],
         )
@@ -185,7 +207,7 @@ class PieceDesk:
     def _collect(self, connection: Connection) -> list[bytes]:
         rows = connection.execute(
             delete(work_piece)
-            .where(work_piece.c.owner == self._owner)
+            .where(work_piece.c.claim == self._claim)
             .where(work_piece.c.outcome.is_not(None))
             .returning(work_piece.c.outcome)
         )
@@ -195,7 +217,7 @@ class PieceDesk:
         """Take back what nobody is at; whoever is at one may finish it."""
         untaken = (
             select(work_piece.c.number)
-            .where(work_piece.c.owner == self._owner)
+            .where(work_piece.c.claim == self._claim)
             .with_for_update(skip_locked=True)
         )
         try:

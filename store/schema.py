@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -265,7 +266,8 @@ work_piece = Table(
     metadata,
     Column("number", BigInteger, Identity(always=True), primary_key=True),
     Column("kind", Text, nullable=False),
-    Column("owner", ordered_text, nullable=False, comment="who staged it and waits"),
+    Column("owner", ordered_text, nullable=False, comment="what it is of, as the id of an import"),
+    Column("claim", Uuid, nullable=False, comment="the desk that staged it and waits"),
     Column("payload", LargeBinary, nullable=False),
     Column("outcome", LargeBinary, comment="none: not done yet"),
     Column("staged_at", BigInteger, nullable=False),
@@ -282,6 +284,7 @@ import_progress = Table(
     Column("repeated", BigInteger, nullable=False),
     Column("rejected", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("claim", Uuid, comment="drawn by who claimed it last; who has another may do nothing"),
     comment="how far each import has come",
 )
 

@@ -192,8 +192,8 @@ def test_a_piece_that_can_not_be_done_is_not_taken_again_and_again(writer: Write
     with writer.engine.begin() as connection:
         connection.execute(
             text(
-                "INSERT INTO work_piece (kind, owner, payload, staged_at) "
-                "VALUES ('nonsense', 'nobody', '', 0)"
+                "INSERT INTO work_piece (kind, owner, claim, payload, staged_at) "
+                "VALUES ('nonsense', 'nobody', gen_random_uuid(), '', 0)"
             )
         )
     until(lambda: bool(writer.scalar("SELECT count(*) FROM work_piece WHERE outcome = ''::bytea")))

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Collection
+from uuid import uuid4
 
 import pytest
 from maywe.v1 import event_pb2, writer_pb2
@@ -33,7 +34,7 @@ def stage(ledger: Ledger, *event_ids: str) -> None:
     with ledger.engine.begin() as connection:
         connection.execute(
             insert(work_piece).values(
-                kind=IMPORT_KIND, owner="history", payload=payload, staged_at=0
+                kind=IMPORT_KIND, owner="history", claim=uuid4(), payload=payload, staged_at=0
             )
         )
 

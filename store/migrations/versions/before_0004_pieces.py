@@ -22,6 +22,7 @@ CREATE UNLOGGED TABLE work_piece (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     kind text NOT NULL,
     owner text COLLATE "C" NOT NULL,
+    claim uuid NOT NULL,
     payload bytea NOT NULL,
     outcome bytea,
     staged_at bigint NOT NULL
@@ -29,7 +30,12 @@ CREATE UNLOGGED TABLE work_piece (
 ALTER TABLE work_piece ALTER COLUMN payload SET STORAGE EXTERNAL;
 """
 
+# None until new code claims the import. Old code records by itself and hands nothing over: for it,
+# that the position is not where it left it is enough to notice that the import is another's.
+_CLAIM: Final = "ALTER TABLE import_progress ADD COLUMN claim uuid"
+
 
 def upgrade() -> None:
-    """Add the table of pieces."""
+    """Add the table of pieces, and whose an import is."""
     op.execute(_PIECES)
+    op.execute(_CLAIM)
