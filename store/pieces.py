@@ -14,11 +14,21 @@ from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import Connection, Engine, delete, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    delete,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from decision.errors import UnavailableError
-from store.clocks import wall_clock
 from store.database import reading_once, run_transaction
+from store.ledger_clock import CLOCK_SQL
 from store.schema import work_piece
 
 WORK_CHANNEL: Final = "maywe_work"
@@ -67,6 +77,8 @@ def call_workers(connection: Connection) -> None:
 
 
 _CALL: Final = text("SELECT pg_notify(:channel, '')")
+
+_NOW: Final = literal_column(CLOCK_SQL, BigInteger)
 
 _NEXT: Final = (
     select(work_piece.c.number, work_piece.c.kind, work_piece.c.owner, work_piece.c.payload)
@@ -155,10 +167,7 @@ class PieceDesk:
             lambda connection: connection.execute(
                 delete(work_piece).where(
                     (work_piece.c.owner == self._owner)
-                    | (
-                        work_piece.c.staged_at
-                        < wall_clock() - LEFT_SECONDS_MAX * _MICROSECONDS_PER_SECOND
-                    )
+                    | (work_piece.c.staged_at < _NOW - LEFT_SECONDS_MAX * _MICROSECONDS_PER_SECOND)
                     & work_piece.c.outcome.is_not(None)
                 )
             ),
@@ -177,7 +186,7 @@ class PieceDesk:
         """
         self._hold_claim(connection)
         connection.execute(
-            insert(work_piece).values(staged_at=wall_clock()),
+            insert(work_piece).values(staged_at=_NOW),
             [
                 {"kind": kind, "owner": self._owner, "claim": self._claim, "payload": payload}
                 for payload in payloads

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from decision.errors import AbortedError
 from store.database import run_transaction
 from store.imports import IMPORT_LOCK_CLASS, ImportCounts, ImportProgress, claimed_import
-from store.pieces import note_outcome, take_piece
+from store.pieces import LEFT_SECONDS_MAX, note_outcome, take_piece
 
 pytestmark = pytest.mark.integration
 
@@ -189,3 +189,23 @@ def test_a_writer_whose_claim_nobody_took_over_may_finish_what_it_settled(engine
         first.advance(11, ImportCounts(accepted=10))
     with claimed_import(engine, IMPORT_ID) as second:
         assert second.next_position == 11
+
+
+def test_outcomes_are_left_for_a_day_by_the_clock_of_postgresql(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer whose own clock is years ahead takes nobody's away; nor do undone pieces go."""
+    with claimed_import(engine, "another") as other:
+        stage(engine, other, b"done", b"undone")
+        assert do_piece(engine)
+        with monkeypatch.context() as patch:
+            patch.setattr("time.time_ns", lambda: 2**62)
+            with claimed_import(engine, IMPORT_ID):
+                assert pieces(engine) == 2
+        with engine.begin() as connection:
+            connection.execute(
+                text("UPDATE work_piece SET staged_at = staged_at - :microseconds"),
+                {"microseconds": LEFT_SECONDS_MAX * 1_000_000},
+            )
+        with claimed_import(engine, IMPORT_ID):
+            assert pieces(engine) == 1
