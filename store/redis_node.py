@@ -18,15 +18,15 @@ class Exchange(NamedTuple):
 
     connection: Connection
     commands: Sequence[Command]
-    is_reused: bool
+    may_be_sent_anew: bool
 
 
 class RedisNode:
     """A Redis server. Safe to be used by several threads: each exchange has its own connection.
 
     `is_lost` is for `redis_client` to set and for everybody to read: a server that is lost is not
-    asked. Nothing is sent twice but after a connection broke that had been idle before; then a
-    write may have happened.
+    asked. Nothing is sent twice but after a connection broke that nobody had awaited anything of:
+    it was idle before, or its replies waited for who asked. Then a write may have happened.
     """
 
     def __init__(self, url: str, reply_seconds_max: float) -> None:
@@ -62,20 +62,20 @@ class RedisNode:
         return reply
 
     def send(self, commands: Sequence[Command]) -> Exchange:
-        """Send commands; `receive` or `drop` MUST follow. Raises as `ask` does."""
+        """Send commands; `receive` or `drop` MUST follow, however late. Raises as `ask` does."""
         try:
             connection = self._idle.pop()
         except IndexError:
-            return self._send_anew(commands)
+            return self._send_anew(commands)._replace(may_be_sent_anew=True)
         try:
             connection.send(commands)
         except redis.ConnectionError:
             connection.close()
-            return self._send_anew(commands)
+            return self._send_anew(commands)._replace(may_be_sent_anew=True)
         except BaseException:
             connection.close()
             raise
-        return Exchange(connection, commands, is_reused=True)
+        return Exchange(connection, commands, may_be_sent_anew=True)
 
     def receive(self, exchange: Exchange) -> list[Any]:
         """Give the replies to what was sent. Raises as `ask` does."""
@@ -83,9 +83,10 @@ class RedisNode:
             replies = [exchange.connection.receive() for _ in exchange.commands]
         except redis.ConnectionError:
             exchange.connection.close()
-            if not exchange.is_reused:
+            if not exchange.may_be_sent_anew:
                 raise
-            # It broke while it was idle, as when the server was restarted.
+            # It broke while it was idle or its replies waited, as when the server was restarted or
+            # closes connections of who does not read. Whether it answers is seen by asking it.
             return self.receive(self._send_anew(exchange.commands))
         except BaseException:
             # Whoever came next on this connection would receive our reply.
@@ -118,7 +119,7 @@ class RedisNode:
         except BaseException:
             connection.close()
             raise
-        return Exchange(connection, commands, is_reused=False)
+        return Exchange(connection, commands, may_be_sent_anew=False)
 
     def _put_back(self, connection: Connection) -> None:
         self._idle.append(connection)

@@ -13,22 +13,26 @@ from service.audiences import AudienceDecider
 from service.batches import BatchDecider
 from service.checking import Check, Checker, Decision
 from store.bulk_reading import BulkReader
-from store.cache import Cache
+from store.cache import Cache, open_client
 from store.floors import CustomerFloor, Narrowing
 from store.guard import GuardKeeper
 from store.projector import Projector
 from store.publications import Catalogs
 from store.reader import PermissionReader
+from store.redis_client import CHECK_REPLY_SECONDS_MAX
 from store.redis_layout import shard_tag
 from store.sharding import shard_of
 from store.token import Token
 from tests.integration.ledger_builders import PHONE, Ledger, document, leased, renew
+from tests.redis_cluster import redis_servers
 
 pytestmark = pytest.mark.integration
 
 ANNA = "anna"
 OTHERS = ("boris", "nobody", "clara")
 BY_PHONE = ContactQuestion("advertising", "phone")
+NAMESPACE = "maywe"
+MUCH_BYTES = 32 * 1024 * 1024
 CACHED, LEDGERS = Reason.ALLOWED, Reason.CONSENT_REVOKED
 
 
@@ -176,3 +180,25 @@ def test_a_lease_that_ended_while_nobody_took_answers_is_renewed(
     chunk = decider.begin([ANNA])
     renew(keeper)
     assert decider.finish(chunk).reasons.tolist() == [CACHED]
+
+
+def test_a_connection_that_is_closed_while_a_chunk_waits_does_not_lose_redis(
+    ledger: Ledger,
+) -> None:
+    """A client takes its time, and Redis closes connections of who does not read."""
+    with (
+        redis_servers(1) as [server],
+        open_client(server.url) as filling_client,
+        open_client(server.url, CHECK_REPLY_SECONDS_MAX) as client,
+    ):
+        Projector(ledger.engine, Cache(filling_client, NAMESPACE)).project_pending()
+        cache, keeper, catalogs = Cache(client, NAMESPACE), leased(), Catalogs(ledger.engine)
+        # More than the kernel takes in for somebody who does not read.
+        key = f"{NAMESPACE}:{shard_tag(shard_of(OTHERS[0]))}:c:{OTHERS[0]}"
+        server.execute("SET", key, "x" * MUCH_BYTES)
+        reader = PermissionReader(ledger.engine, cache, catalogs, keeper)
+        decider = AudienceDecider(BulkReader(cache, catalogs, keeper), reader, Check("", BY_PHONE))
+        chunk = decider.begin([OTHERS[0]])
+        server.execute("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        assert decider.finish(chunk).reasons.tolist() == [Reason.ALLOWED]
+        assert not cache.is_lost
