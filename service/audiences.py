@@ -20,7 +20,7 @@ from service.asked import CheckQuestion
 from service.checking import IDENTIFIER_LENGTH_PLAIN_MAX, Check, instant_of
 from store.bulk_reading import BulkReader, ManyPermissions, Reading
 from store.judging import Flags, asked_scopes
-from store.reader import PermissionReader
+from store.reader import PermissionReader, Permissions
 
 _NOT_ANSWERED: Final = 0
 
@@ -60,22 +60,28 @@ class AudienceDecider:
     def begin(self, customer_ids: Sequence[str]) -> Chunk:
         """Ask for customers without awaiting the reply; `finish` or `drop` MUST follow.
 
-        Raises InvalidArgumentError for a faulty customer id.
+        MUST be called after the chunk was received. Raises InvalidArgumentError for a faulty
+        customer id.
         """
         check_identifiers(customer_ids)
         return self._begin(customer_ids)
 
     def finish(self, chunk: Chunk) -> ChunkDecision:
-        """Answer for a chunk at the instant that is now; what can not be known is UNAVAILABLE."""
-        decided = self._decide_together(chunk)
-        if decided is None:
+        """Answer for a chunk at the instant that is now; what can not be known is UNAVAILABLE.
+
+        Every ALLOW holds at `decided_at`.
+        """
+        together = self._decide_together(chunk)
+        if together is None:
             # The lease of when the chunk was begun may be over only because nobody took answers.
-            decided = self._decide_together(self._begin(chunk.customer_ids))
-        if decided is None:
+            together = self._decide_together(self._begin(chunk.customer_ids))
+        if together is None:
             nothing = np.full(len(chunk.customer_ids), _NOT_ANSWERED, np.uint8)
-            decided = ChunkDecision(nothing, self._reader.now(), 0)
-        left = np.flatnonzero(decided.reasons == _NOT_ANSWERED).tolist()
-        return self._decide_singly(chunk.customer_ids, left, decided) if left else decided
+            together = _Together(None, ChunkDecision(nothing, self._reader.now(), 0))
+        left = np.flatnonzero(together.decision.reasons == _NOT_ANSWERED).tolist()
+        return (
+            self._decide_singly(chunk.customer_ids, left, together) if left else together.decision
+        )
 
     def drop(self, chunk: Chunk) -> None:
         """Give up a chunk."""
@@ -88,7 +94,7 @@ class AudienceDecider:
         except UnavailableError:
             return Chunk(customer_ids, None)
 
-    def _decide_together(self, chunk: Chunk) -> ChunkDecision | None:
+    def _decide_together(self, chunk: Chunk) -> "_Together | None":
         """Answer for whom Redis can be trusted; None where it can be for nobody any more."""
         if chunk.reading is None:
             return None
@@ -101,11 +107,10 @@ class AudienceDecider:
         # Only now: the answers have to be known within the lease.
         if not found.guard.is_lease_valid():
             return None
-        in_order = np.empty_like(reasons)
-        in_order[found.places] = reasons
-        return ChunkDecision(in_order, at, found.published.number)
+        return _Together(found, ChunkDecision(reasons, at, found.published.number))
 
     def _judge(self, found: ManyPermissions, at: Instant) -> Reasons:
+        """Give the reasons in the order asked."""
         answerable = self._bulk.answerable(found, self._scopes)
         places = np.flatnonzero(answerable)
         catalog, numbers = found.published.catalog, found.published.numbers
@@ -123,12 +128,15 @@ class AudienceDecider:
             np.uint8
         )
         reasons[places] = joined
-        return reasons
+        in_order = np.empty_like(reasons)
+        in_order[found.places] = reasons
+        return in_order
 
     def _decide_singly(
-        self, customer_ids: Sequence[str], left: Sequence[int], decided: ChunkDecision
+        self, customer_ids: Sequence[str], left: Sequence[int], together: "_Together"
     ) -> ChunkDecision:
         """Answer for those at the places that are `left`, each by itself."""
+        decided = together.decision
         try:
             found = self._reader.read(
                 [customer_ids[place] for place in left], self._scopes, self._token, self._at
@@ -136,21 +144,47 @@ class AudienceDecider:
         except (UnavailableError, OverloadedError):
             decided.reasons[left] = Reason.UNAVAILABLE
             return decided
-        instants = [instant_of(permissions, self._at) for permissions in found]
-        for place, permissions, at in zip(left, found, instants, strict=True):
-            catalog = permissions.published.catalog
-            decided.reasons[place] = ShareAnswer(
-                [
-                    answer_scope(permissions.timeline, catalog.suspension_of(scope), scope, at)
-                    for scope in self._scopes
-                ]
-            ).reason
+        decided_at = max(
+            decided.decided_at, *(instant_of(permissions, self._at) for permissions in found)
+        )
+        reasons = decided.reasons
+        if together.found is not None and decided_at > decided.decided_at:
+            # Permissions may have ended while the others were read.
+            reasons = self._judge(together.found, decided_at)
+            reasons[reasons == _NOT_ANSWERED] = Reason.UNAVAILABLE
+        reasons[left] = [self._reason_at(decided_at, permissions) for permissions in found]
         return ChunkDecision(
-            decided.reasons,
-            max(decided.decided_at, *instants),
+            reasons,
+            decided_at,
             max(decided.publication, *(permissions.publication for permissions in found)),
             any(permissions.is_outside_promise for permissions in found),
         )
+
+    def _reason_at(self, decided_at: Instant, permissions: Permissions) -> Reason:
+        """Give the reason of one customer, who was read at `decided_at` or before."""
+        answer = self._answer(permissions, instant_of(permissions, self._at))
+        if not answer.is_allowed or decided_at < answer.not_after:
+            return answer.reason
+        ended = self._answer(permissions, decided_at)
+        # What begins again after an end was not asked about when the permissions were read.
+        return Reason.UNAVAILABLE if ended.is_allowed else ended.reason
+
+    def _answer(self, permissions: Permissions, at: Instant) -> ShareAnswer:
+        catalog = permissions.published.catalog
+        return ShareAnswer(
+            [
+                answer_scope(permissions.timeline, catalog.suspension_of(scope), scope, at)
+                for scope in self._scopes
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """What was answered from Redis, and what from; nothing where Redis can not be trusted."""
+
+    found: ManyPermissions | None
+    decision: ChunkDecision
 
 
 def check_identifiers(customer_ids: Sequence[str]) -> None:

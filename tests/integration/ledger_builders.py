@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from decision.answer import answer_scope
 from decision.events import Body, Consent, Merge, NewEvent, Revocation, Source, Split
-from decision.instants import parse_instant
+from decision.instants import Instant, parse_instant
 from decision.reasons import Reason
 from decision.scopes import Scope, contact
 from decision.selectors import EVERYTHING
@@ -128,16 +128,25 @@ def opened_ledger(database_url: str) -> Iterator[Ledger]:
         engine.dispose()
 
 
-def leased(*, seconds: float = 3600.0, publication: int = 0) -> GuardKeeper:
+def leased(
+    *, seconds: float = 3600.0, publication: int = 0, clock: Instant | None = None
+) -> GuardKeeper:
     """The keeper of a process that holds a lease and was told of no narrowing."""
     keeper = GuardKeeper()
-    renew(keeper, seconds=seconds, publication=publication)
+    renew(keeper, seconds=seconds, publication=publication, clock=clock)
     return keeper
 
 
-def renew(keeper: GuardKeeper, *, seconds: float = 3600.0, publication: int = 0) -> None:
-    """Give a keeper a lease anew."""
+def renew(
+    keeper: GuardKeeper,
+    *,
+    seconds: float = 3600.0,
+    publication: int = 0,
+    clock: Instant | None = None,
+) -> None:
+    """Give a keeper a lease anew, by a clock that is right if not said otherwise."""
     now = boot_nanoseconds()
+    instant = wall_clock() if clock is None else clock
     keeper.renewed(
         Renewal(
             began_after=keeper.begin_reading(),
@@ -147,7 +156,7 @@ def renew(keeper: GuardKeeper, *, seconds: float = 3600.0, publication: int = 0)
             customers=(),
             publication=publication,
             narrowed_at=0,
-            clock_reading=ClockReading(wall_clock(), now, now),
+            clock_reading=ClockReading(instant, now, now),
         )
     )
 

@@ -7,6 +7,7 @@ tells who answered.
 import pytest
 import redis
 
+from decision.events import Consent
 from decision.questions import ContactQuestion
 from decision.reasons import Reason
 from service.audiences import AudienceDecider
@@ -14,6 +15,7 @@ from service.batches import BatchDecider
 from service.checking import Check, Checker, Decision
 from store.bulk_reading import BulkReader
 from store.cache import Cache, open_client
+from store.clocks import wall_clock
 from store.floors import CustomerFloor, Narrowing
 from store.guard import GuardKeeper
 from store.projector import Projector
@@ -23,7 +25,7 @@ from store.redis_client import CHECK_REPLY_SECONDS_MAX
 from store.redis_layout import shard_tag
 from store.sharding import shard_of
 from store.token import Token
-from tests.integration.ledger_builders import PHONE, Ledger, document, leased, renew
+from tests.integration.ledger_builders import LONG_AGO, PHONE, Ledger, document, leased, renew
 from tests.redis_cluster import redis_servers
 
 pytestmark = pytest.mark.integration
@@ -33,6 +35,7 @@ OTHERS = ("boris", "nobody", "clara")
 BY_PHONE = ContactQuestion("advertising", "phone")
 NAMESPACE = "maywe"
 MUCH_BYTES = 32 * 1024 * 1024
+MINUTE = 60 * 1_000_000
 CACHED, LEDGERS = Reason.ALLOWED, Reason.CONSENT_REVOKED
 
 
@@ -202,3 +205,24 @@ def test_a_connection_that_is_closed_while_a_chunk_waits_does_not_lose_redis(
         server.execute("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         assert decider.finish(chunk).reasons.tolist() == [Reason.ALLOWED]
         assert not cache.is_lost
+
+
+def test_every_allow_of_a_chunk_holds_at_the_instant_that_is_told(
+    ledger: Ledger, cache: Cache, projector: Projector
+) -> None:
+    """Anna is read later than the others, and by then the consent of one of them has ended."""
+    ended_at = wall_clock() - 10 * MINUTE
+    ledger.record("dmitri", Consent(LONG_AGO, "calls", "granted", expires_at=ended_at))
+    projector.project_pending()
+    catalogs = Catalogs(ledger.engine)
+    catalogs.refresh()
+    keeper = leased(clock=ended_at - 10 * MINUTE)
+    reader = PermissionReader(ledger.engine, cache, catalogs, keeper)
+    decider = AudienceDecider(BulkReader(cache, catalogs, keeper), reader, Check("", BY_PHONE))
+    earlier = decider.finish(decider.begin(["dmitri", "boris"]))
+    assert earlier.decided_at < ended_at
+    assert earlier.reasons.tolist() == [Reason.ALLOWED, Reason.ALLOWED]
+    keeper.raise_floors(Narrowing(1, [CustomerFloor(ANNA, seq=10**6, version=3)]))
+    decided = decider.finish(decider.begin(["dmitri", ANNA, "boris"]))
+    assert decided.decided_at > ended_at
+    assert decided.reasons.tolist() == [Reason.CONSENT_EXPIRED, LEDGERS, Reason.ALLOWED]
