@@ -60,6 +60,20 @@ def load(
     return result
 
 
+def held_up_until(calls: int) -> Behaviour:
+    """Answer nobody until so many calls were received; fail when they never are."""
+    enough = threading.Event()
+    received = count(1)
+
+    def answer(request: bytes, _: grpc.ServicerContext) -> bytes:
+        if next(received) >= calls:
+            enough.set()
+        assert enough.wait(RELEASE_SECONDS_MAX)
+        return request
+
+    return answer
+
+
 def test_every_answer_is_counted_and_can_be_told_from_others(tmp_path: Path) -> None:
     """A kept answer belongs to the message that it is kept with, whatever came in between."""
     with serving(lambda request, _: request[::-1] * 3) as address:
@@ -86,33 +100,14 @@ def test_a_status_other_than_ok_is_counted_as_what_it_is(tmp_path: Path) -> None
 
 def test_an_open_loop_does_not_wait_for_answers(tmp_path: Path) -> None:
     """Calls that are due are sent though none before them was answered."""
-    enough = threading.Event()
-    received = count(1)
-
-    def answer(request: bytes, _: grpc.ServicerContext) -> bytes:
-        if next(received) >= SERVER_THREADS // 2:
-            enough.set()
-        assert enough.wait(RELEASE_SECONDS_MAX)
-        return request
-
-    with serving(answer) as address:
+    with serving(held_up_until(SERVER_THREADS // 2)) as address:
         result = load(tmp_path, address, rate=500.0, seconds=0.5)
-    assert enough.is_set()
     assert set(result.statuses) == {"0"}
 
 
 def test_calls_come_due_while_the_last_ones_wait(tmp_path: Path) -> None:
     """A server that stands still at the end of a slice meets more calls than the slice has."""
-    enough = threading.Event()
-    received = count(1)
-
-    def answer(request: bytes, _: grpc.ServicerContext) -> bytes:
-        if next(received) >= SERVER_THREADS // 2:
-            enough.set()
-        assert enough.wait(RELEASE_SECONDS_MAX)
-        return request
-
-    with serving(answer) as address:
+    with serving(held_up_until(SERVER_THREADS // 2)) as address:
         result = load(tmp_path, address, rate=50.0, seconds=0.1)
     # About five are due in the time itself.
     assert result.calls > SERVER_THREADS // 4
