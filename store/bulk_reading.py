@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from decision.instants import Instant
 from decision.scopes import Scope
-from store.cache import Cache, ManyEntries, Sent
+from store.cache import Cache, ManyEntries, Sent, cached_entry
 from store.catalog_steps import CatalogSteps
 from store.guard import Guard, GuardKeeper
 from store.judging import Flags, Records
 from store.meta import Meta
 from store.publications import Catalogs, PublishedCatalog
-from store.record import Header, decode_header
 from store.sharding import SHARD_COUNT
 from store.token import Token
 
@@ -179,15 +178,5 @@ def _heed_customer_floors(fits: Flags, entries: ManyEntries, reading: Reading) -
             continue
         meta = entries.metas[entries.shards[index]]
         fits[index] = meta is not None and reading.guard.is_customer_reached(
-            customer_id, meta, _header_of_life(entries.records[index], meta)
+            customer_id, meta, cached_entry(meta, entries.records[index]).header
         )
-
-
-def _header_of_life(record: bytes | None, meta: Meta) -> Header | None:
-    if record is None:
-        return None
-    try:
-        header = decode_header(record)
-    except ValueError:
-        return None
-    return header if (header.epoch, header.incarnation) == meta.life else None

@@ -33,6 +33,7 @@ __all__ = [
     "Outcome",
     "Sent",
     "WarmingPage",
+    "cached_entry",
     "open_client",
 ]
 
@@ -176,7 +177,7 @@ class Cache:
         for number, (meta_text, *records) in self._client.ask_each(commands).items():
             meta = decode_meta(meta_text)
             for place, record in zip(places[number], records, strict=True):
-                entries[place] = _entry(meta, record)
+                entries[place] = cached_entry(meta, record)
         return entries
 
     def send_many(self, customer_ids: Sequence[str]) -> Sent:
@@ -235,7 +236,7 @@ class Cache:
         number = shard_of(customer_id)
         key = self._customer_prefixes[number] + customer_id
         meta_text, record = self._client.ask(number, ("MGET", self._meta_keys[number], key))
-        return _entry(self._meta(number, meta_text), record)
+        return cached_entry(self._meta(number, meta_text), record)
 
     def _meta(self, number: int, text: bytes | None) -> Meta | None:
         """Read a shard's meta, which mostly is the one that was read last."""
@@ -367,7 +368,8 @@ def _common_length(customer_ids: Sequence[str]) -> int | None:
     return length if is_alike and "".join(customer_ids).isascii() else None
 
 
-def _entry(meta: Meta | None, record: bytes | None) -> CachedEntry:
+def cached_entry(meta: Meta | None, record: bytes | None) -> CachedEntry:
+    """Tell what of a record counts in the life of its shard's meta."""
     if meta is None or record is None:
         return CachedEntry(meta, has_key=record is not None, header=None, record=None)
     try:

@@ -81,7 +81,7 @@ _CALL: Final = text("SELECT pg_notify(:channel, '')")
 _NOW: Final = literal_column(CLOCK_SQL, BigInteger)
 
 _NEXT: Final = (
-    select(work_piece.c.number, work_piece.c.kind, work_piece.c.owner, work_piece.c.payload)
+    select(work_piece.c.number, work_piece.c.kind, work_piece.c.payload)
     .where(work_piece.c.outcome.is_(None))
     .order_by(work_piece.c.number)
     .limit(1)

@@ -124,7 +124,7 @@ CLAUSES: Final[Mapping[str, Sequence[Patch]]] = {
     "now is not held by PostgreSQL's clock": wrapped(
         "store.guard:ClockReading.clamp", _just_the_instant
     ),
-    "records of another life count": wrapped("store.cache:_entry", _as_if_of_this_life),
+    "records of another life count": wrapped("store.cache:cached_entry", _as_if_of_this_life),
     "meta and record are read apart": wrapped("store.cache:Cache._read_one", _record_then_meta),
     "the guard is older than the request": wrapped(
         "store.guard:GuardKeeper.current", _kept_from_earlier
