@@ -139,7 +139,11 @@ class AudienceDecider:
         decided = together.decision
         try:
             found = self._reader.read(
-                [customer_ids[place] for place in left], self._scopes, self._token, self._at
+                [customer_ids[place] for place in left],
+                self._scopes,
+                self._token,
+                self._at,
+                is_for_later=True,
             )
         except (UnavailableError, OverloadedError):
             decided.reasons[left] = Reason.UNAVAILABLE

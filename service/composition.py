@@ -18,6 +18,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from decision.errors import UnavailableError
+from service.admitting_executor import standing_aside
 from service.background import Background
 from service.bulk import BulkWorker
 from service.control.server import ControlServer
@@ -249,6 +250,7 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
                     settings.postgres_reads_waiting_max,
                     settings.lost_lease_grace_seconds,
                 ),
+                standing_aside,
             ),
             background,
             threading.Event(),

@@ -1,27 +1,27 @@
 """Executors: the threads that serve calls, and how many calls each kind may have under way.
 
-What lives here: pools with an admission limit, which calls run in which, and the refusal of calls
-beyond a limit. Streams and control calls can never take the threads of single checks.
+What lives here: which calls run in which pool, and the refusal of calls beyond a limit. Streams and
+control calls can never take the threads of single checks.
 """
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import grpc
 
 from decision.errors import OverloadedError
+from service.admitting_executor import AdmittingExecutor
 from service.errors import ShuttingDownError, abort
 from service.guards import EXECUTOR_ATTRIBUTE
 
-_Result = TypeVar("_Result")
-
 CHECK_THREADS: Final = 8
 CHECKS_UNDER_WAY_MAX: Final = 64
-"""More threads only contend for the interpreter; calls beyond them wait their turn, up to this."""
+"""More threads only contend for the interpreter; calls beyond them wait their turn, up to this. A
+check that waits for PostgreSQL stands aside, so that those which Redis answers go on."""
 
 WRITE_THREADS: Final = 12
 WRITES_UNDER_WAY_MAX: Final = 1024
@@ -55,45 +55,6 @@ _WRITES: Final = (
     "SplitCustomer",
 )
 """The calls of WriterService that record one event."""
-
-
-class AdmittingExecutor(ThreadPoolExecutor):
-    """A pool of threads that knows how many calls it has under way, waiting ones included."""
-
-    def __init__(self, name: str, threads: int, limit: int) -> None:
-        """Make a pool of `threads` threads for at most `limit` calls under way."""
-        super().__init__(max_workers=threads, thread_name_prefix=f"maywe {name}")
-        self.name = name
-        self.limit = limit
-        self._count_lock = threading.Lock()
-        self._under_way = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether another call would be beyond the limit."""
-        return self._under_way >= self.limit
-
-    def submit(
-        self,
-        fn: Callable[..., _Result],
-        /,
-        *args: Any,  # noqa: ANN401 - as the class above has it
-        **kwargs: Any,  # noqa: ANN401 - as the class above has it
-    ) -> Future[_Result]:
-        """Have a call done, counting it until it ends, whether or not it ever began."""
-        with self._count_lock:
-            self._under_way += 1
-        try:
-            future = super().submit(fn, *args, **kwargs)
-        except BaseException:
-            self._count_down()
-            raise
-        future.add_done_callback(self._count_down)
-        return future
-
-    def _count_down(self, _: object = None) -> None:
-        with self._count_lock:
-            self._under_way -= 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ the code, and never reused; so a packed scope number keeps its meaning for good.
 without the numbers of their codes; what a basis names may have none, and is then written out.
 """
 
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
 from typing import Final, NamedTuple
@@ -74,15 +75,33 @@ SELECTIONS_KEPT_MAX: Final = 1024
 """Selections that are kept ready, each for what some question asks about."""
 
 
+CELLS_KEPT_MAX: Final = 128
+"""Lists of scopes for which a selection keeps ready which cells it means."""
+
+_NARROW_SCOPE: Final = struct.Struct("<I")
+
+
 class Selection(NamedTuple):
     """What of a record answers for some scopes: their cells by scope number, their restrictions.
 
-    In a record of the narrow format the numbers are the narrow ones.
+    In a record of the narrow format the numbers are the narrow ones. `cells_of` gives for the bytes
+    that such a record has of its scopes which cells are of a selected one: many people have scopes
+    in common.
     """
 
     scopes: Mapping[int, Scope]
     narrow_scopes: Mapping[int, Scope]
     patterns: frozenset[int]
+    cells_of: Callable[[bytes], Sequence[tuple[int, Scope]]]
+
+
+class BasisCodes(NamedTuple):
+    """The codes by number of the lists from which a basis names something."""
+
+    consent_types: Mapping[int, str]
+    matrix_rows: Mapping[int, str]
+    system_codes: Mapping[int, str]
+    product_types: Mapping[int, str]
 
 
 class CodeNumbers:
@@ -99,6 +118,7 @@ class CodeNumbers:
         }
         for (code_list, number), code in self._codes.items():
             self._codes_by_list[code_list][number] = code
+        self.basis_codes: Final = BasisCodes(*map(self.codes, _BASIS_LISTS))
         self._scope_numbers: dict[Scope, int] = {}
         self._scopes: dict[int, Scope] = {}
         self._selectors: dict[int, Selector] = {}
@@ -192,10 +212,20 @@ class CodeNumbers:
 
     def _select(self, scopes: tuple[Scope, ...]) -> Selection:
         by_number = {self.scope_number(scope): scope for scope in scopes}
+        narrow = {narrow_scope_number(number): scope for number, scope in by_number.items()}
+
+        def find_cells(numbers: bytes) -> Sequence[tuple[int, Scope]]:
+            return [
+                (cell, narrow[number])
+                for cell, (number,) in enumerate(_NARROW_SCOPE.iter_unpack(numbers))
+                if number in narrow
+            ]
+
         return Selection(
             by_number,
-            {narrow_scope_number(number): scope for number, scope in by_number.items()},
+            narrow,
             frozenset[int]().union(*(patterns_matching(number) for number in by_number)),
+            lru_cache(CELLS_KEPT_MAX)(find_cells),
         )
 
     def _pack(self, kind: ScopeKind | None, parts: Scope | Selector) -> int:

@@ -5,7 +5,8 @@ timeline means for a question is decided in `decision.answer`.
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, NamedTuple
 
 from sqlalchemy import Engine
@@ -22,7 +23,7 @@ from store.guard import Guard, GuardKeeper
 from store.ledger_clock import read_now
 from store.meta import CacheLife, Meta
 from store.publications import Catalogs, PublishedCatalog
-from store.record import Header, Record, decode
+from store.record import Header, decode, decode_at
 from store.sharding import shard_of
 from store.shared_reads import IDS_WAITING_MAX, READS_IN_FLIGHT_MAX, SharedReads
 from store.states import CurrentRecord, read_records
@@ -78,12 +79,13 @@ DEFAULT_LIMITS: Final = ReadLimits()
 
 
 class _Asked(NamedTuple):
-    """What a check wants to know."""
+    """What a check wants to know; also of later instants, if it `is_for_later`."""
 
     scopes: tuple[Scope, ...] | None
     token: Token | None
     now: Instant
     at: Instant
+    is_for_later: bool
 
 
 class PermissionReader:
@@ -96,8 +98,12 @@ class PermissionReader:
         catalogs: Catalogs,
         keeper: GuardKeeper,
         limits: ReadLimits = DEFAULT_LIMITS,
+        while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """Read from `cache` what the guard lets count, the rest from the primary at `engine`."""
+        """Read from `cache` what the guard lets count, the rest from the primary at `engine`.
+
+        `while_waiting` is entered by a thread that waits for PostgreSQL, as long as it does.
+        """
         self._cache = cache
         self._catalogs = catalogs
         self._keeper = keeper
@@ -106,6 +112,7 @@ class PermissionReader:
         self._reads = SharedReads(
             self._load, in_flight_max=limits.reads_max, waiting_max=limits.reads_waiting_max
         )
+        self._while_waiting = while_waiting
         self._steps = CatalogSteps(catalogs)
         self._is_cache_lost = False
 
@@ -119,12 +126,15 @@ class PermissionReader:
         scopes: Collection[Scope] | None = None,
         token: Token | None = None,
         at: Instant | None = None,
+        *,
+        is_for_later: bool = False,
     ) -> list[Permissions]:
         """Give the permissions of customers for some scopes, or for all, in the order asked.
 
-        They are right for the instant `at`, None being now, and for `scopes`, codes of the newest
-        catalog. With a token they show at least the write that answered it. MUST be called after
-        the request was read (`design.md`, "No stale ALLOW", step 3).
+        They are right for the instant `at`, None being now, or also for later ones if wanted, and
+        for `scopes`, codes of the newest catalog. With a token they show at least the write that
+        answered it. MUST be called after the request was read (`design.md`, "No stale ALLOW",
+        step 3).
 
         Raises UnavailableError when Redis can not tell and PostgreSQL does not answer, and
         OverloadedError when too many reads of PostgreSQL wait already.
@@ -134,14 +144,14 @@ class PermissionReader:
         published = self._catalog_for(entries, token, guard)
         now = guard.now()
         wanted = None if scopes is None else tuple(scopes)
-        asked = _Asked(wanted, token, now, now if at is None else max(at, now))
+        asked = _Asked(wanted, token, now, now if at is None else max(at, now), is_for_later)
         judged = [
             self._from_cache(entry, customer_id, published, asked, guard)
             for customer_id, entry in zip(customer_ids, entries, strict=True)
         ]
         leased = guard.is_lease_valid()
         if leased and None not in judged:
-            return [found for found in judged if found is not None]
+            return judged  # type: ignore[return-value]  # none of them is None
         missed = {
             customer_id: entry.meta
             for customer_id, entry, found in zip(customer_ids, entries, judged, strict=True)
@@ -203,26 +213,40 @@ class PermissionReader:
             # A key that holds nothing of use says nothing, not even that nobody is known by it.
             is_nobodys = meta.is_complete and not has_key
             return _nobodys(published, asked.now, is_from_cache=True) if is_nobodys else None
-        try:
-            decoded = decode(record, published.numbers, _selection(published, asked.scopes))
-        except (ValueError, LookupError):
-            _logger.exception("a cached record of shard %d is damaged", shard_of(customer_id))
+        timeline = self._timeline_in(record, header, meta, published, asked)
+        if timeline is None:
             return None
+        return _permissions(header, timeline, published, asked.now, is_from_cache=True)
+
+    def _timeline_in(
+        self, record: bytes, header: Header, meta: Meta, published: PublishedCatalog, asked: _Asked
+    ) -> PermissionTimeline | None:
+        """Give what a record says if it is right under the newest publication, as far as asked."""
         right_under = max(header.publication, meta.publication)
-        # A restore may have taken the newer one away.
-        if right_under > published.number or (
-            right_under != published.number
-            and not self._steps.keep(
-                right_under, published, decoded.timeline, asked.scopes, asked.at
-            )
-        ):
+        if right_under > published.number:
+            # A restore took the newer publication away.
             return None
-        return _permissions(decoded, published, asked.now, is_from_cache=True)
+        is_newest = right_under == published.number
+        selection = _selection(published, asked.scopes)
+        try:
+            timeline = (
+                decode_at(record, header, published.numbers, selection, asked.at)
+                if is_newest and selection is not None and not asked.is_for_later
+                else decode(record, published.numbers, selection).timeline
+            )
+        except (ValueError, LookupError):
+            _logger.exception("a cached record is damaged")
+            return None
+        is_kept = is_newest or self._steps.keep(
+            right_under, published, timeline, asked.scopes, asked.at
+        )
+        return timeline if is_kept else None
 
     def _read_postgresql(
         self, missed: Mapping[str, Meta | None], scopes: tuple[Scope, ...] | None
     ) -> dict[str, Permissions]:
-        loaded = self._reads.read(list(missed))
+        with self._while_waiting():
+            loaded = self._reads.read(list(missed))
         self._fill(missed, loaded)
         return {
             customer_id: _from_postgresql(found.records.get(customer_id), found, scopes)
@@ -280,8 +304,10 @@ def _from_postgresql(
 ) -> Permissions:
     if found is None:
         return _nobodys(loaded.published, loaded.now, is_from_cache=False)
-    decoded = decode(found.record, loaded.published.numbers, _selection(loaded.published, scopes))
-    return _permissions(decoded, loaded.published, loaded.now, is_from_cache=False)
+    header, timeline = decode(
+        found.record, loaded.published.numbers, _selection(loaded.published, scopes)
+    )
+    return _permissions(header, timeline, loaded.published, loaded.now, is_from_cache=False)
 
 
 def _selection(published: PublishedCatalog, scopes: tuple[Scope, ...] | None) -> Selection | None:
@@ -293,8 +319,13 @@ def _nobodys(published: PublishedCatalog, now: Instant, *, is_from_cache: bool) 
 
 
 def _permissions(
-    decoded: Record, published: PublishedCatalog, now: Instant, *, is_from_cache: bool
+    header: Header,
+    timeline: PermissionTimeline,
+    published: PublishedCatalog,
+    now: Instant,
+    *,
+    is_from_cache: bool,
 ) -> Permissions:
     # Who became unknown because every event was voided has a state all the same.
-    version = decoded.header.version if decoded.timeline.is_known else _NOBODYS_VERSION
-    return Permissions(decoded.timeline, version, published, now, is_from_cache)
+    version = header.version if header.is_known else _NOBODYS_VERSION
+    return Permissions(timeline, version, published, now, is_from_cache)

@@ -69,9 +69,19 @@ def basis_fields(basis: Basis | None) -> dict[str, Any] | None:
         "event_id": basis.event_id,
         "consent_type": basis.consent_type,
         "wording_version": basis.wording_version,
-        "product": None if basis.product is None else basis.product._asdict(),
+        "product": None if basis.product is None else _product_fields(basis.product),
         "obtained_at": timestamp_fields(basis.obtained_at),
         "ends_at": optional_timestamp_fields(basis.ends_at),
+    }
+
+
+def _product_fields(product: Product) -> dict[str, str]:
+    system_code, product_type, series, number = product
+    return {
+        "system_code": system_code,
+        "product_type": product_type,
+        "series": series,
+        "number": number,
     }
 
 
@@ -121,7 +131,7 @@ def scope_message(scope: Scope) -> common_pb2.Scope:
 
 def product_message(product: Product | None) -> common_pb2.Product | None:
     """Write a product; None is absent."""
-    return None if product is None else common_pb2.Product(**product._asdict())
+    return None if product is None else common_pb2.Product(**_product_fields(product))
 
 
 def source_message(source: Source) -> common_pb2.Source | None:

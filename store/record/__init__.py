@@ -1,13 +1,21 @@
 """The cached record: a permission timeline as the bytes that go to Redis.
 
-What lives here: writing records (`writing`) and reading them one by one (`reading`) in the formats
-of `layout`. What has ended more than `TRIM_MARGIN_MICROSECONDS` before a record was made is left
-out: a check never asks about the past. A record in PostgreSQL has epoch and incarnation 0; the
-cache stamps them.
+What lives here: writing records (`writing`), reading them one by one (`reading`) and for one
+instant (`answering`), in the formats of `layout`. What has ended more than
+`TRIM_MARGIN_MICROSECONDS` before a record was made is left out: a check never asks about the past.
+A record in PostgreSQL has epoch and incarnation 0; the cache stamps them.
 """
 
+from store.record.answering import decode_at
 from store.record.layout import NARROW, WIDE
-from store.record.reading import Header, Record, content_of, decode, decode_header, read_basis
+from store.record.reading import (
+    Header,
+    Record,
+    content_of,
+    decode,
+    decode_header,
+    read_basis,
+)
 from store.record.writing import TRIM_MARGIN_MICROSECONDS, encode, stamp
 
 __all__ = [
@@ -18,6 +26,7 @@ __all__ = [
     "Record",
     "content_of",
     "decode",
+    "decode_at",
     "decode_header",
     "encode",
     "read_basis",

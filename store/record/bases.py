@@ -12,7 +12,7 @@ else.
 import re
 import struct
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from decision.catalog_history import CodeList
 from decision.instants import Instant
@@ -191,19 +191,23 @@ def _decode_basis(
     texts_end = number_at + number_length
     if texts_end > len(record):
         raise ValueError(_DAMAGED)
-    rest = _WrittenOut(record, texts_end, numbers)
-    matrix_row_id = rest.code(CodeList.MATRIX_ROW, row_number)
+    found = (consent_type_number, row_number, system_number, type_number)
+    consent_type, matrix_row_id, system_code, product_type = (
+        _codes_written_out(record, texts_end, found, numbers)
+        if _WRITTEN_OUT in found
+        else _codes_of(found, numbers)
+    )
     product = None
     if flags & HAS_PRODUCT:
         product = Product(
-            rest.code(CodeList.SYSTEM_CODE, system_number),
-            rest.code(CodeList.PRODUCT_TYPE, type_number),
+            system_code,
+            product_type,
             _decode_text(record[series_at:number_at], flags & IS_SERIES_HEXADECIMAL),
             _decode_text(record[number_at:texts_end], flags & IS_NUMBER_HEXADECIMAL),
         )
     return Basis(
         decode_event_id(record[at:series_at], flags),
-        rest.code(CodeList.CONSENT_TYPE, consent_type_number),
+        consent_type,
         version,
         product,
         instants[obtained],
@@ -212,25 +216,45 @@ def _decode_basis(
     )
 
 
-class _WrittenOut:
-    """Reads codes, those without a number from the texts that follow each other."""
+_CodeNumbersOfBasis: TypeAlias = tuple[int, int, int, int]
+"""Numbers of consent type, matrix row, system code and product type."""
 
-    def __init__(self, record: bytes, at: int, numbers: CodeNumbers) -> None:
-        self._record = record
-        self._at = at
-        self._numbers = numbers
 
-    def code(self, code_list: CodeList, number: int) -> str:
-        if number == NO_NUMBER:
-            return ""
+def _codes_of(found: _CodeNumbersOfBasis, numbers: CodeNumbers) -> tuple[str, str, str, str]:
+    consent_type, row, system_code, product_type = found
+    codes = numbers.basis_codes
+    return (
+        codes.consent_types[consent_type],
+        codes.matrix_rows[row],
+        codes.system_codes[system_code],
+        codes.product_types[product_type],
+    )
+
+
+def _codes_written_out(
+    record: bytes, at: int, found: _CodeNumbersOfBasis, numbers: CodeNumbers
+) -> tuple[str, str, str, str]:
+    """Read codes some of which have no number: their texts follow each other, the row's first."""
+    consent_type, row, system_code, product_type = found
+    codes = numbers.basis_codes
+    in_order = (
+        (row, codes.matrix_rows),
+        (system_code, codes.system_codes),
+        (product_type, codes.product_types),
+        (consent_type, codes.consent_types),
+    )
+    read = []
+    for number, numbered in in_order:
         if number != _WRITTEN_OUT:
-            return self._numbers.code(code_list, number)
-        (length,) = _TEXT_LENGTH.unpack_from(self._record, self._at)
-        text_at = self._at + _TEXT_LENGTH.size
-        self._at = text_at + length
-        if self._at > len(self._record):
+            read.append(numbered[number])
+            continue
+        (length,) = _TEXT_LENGTH.unpack_from(record, at)
+        text_at = at + _TEXT_LENGTH.size
+        at = text_at + length
+        if at > len(record):
             raise ValueError(_DAMAGED)
-        return self._record[text_at : self._at].decode()
+        read.append(record[text_at:at].decode())
+    return read[3], read[0], read[1], read[2]
 
 
 def _decode_text(encoded: bytes, is_hexadecimal: int) -> str:

@@ -35,8 +35,8 @@ from store.record.layout import (
     parts_of,
 )
 
-_REASONS: Final = {reason.value: reason for reason in Reason}
-_DAMAGED: Final = "a cached record is damaged"
+REASONS: Final = {reason.value: reason for reason in Reason}
+DAMAGED: Final = "a cached record is damaged"
 
 
 class Header(NamedTuple):
@@ -87,9 +87,11 @@ def decode(record: bytes, numbers: CodeNumbers, selection: Selection | None = No
     reader = _Reader(record, layout, numbers)
     try:
         segments = reader.segments(selection)
-        restrictions = reader.restrictions(selection)
+        restrictions = restrictions_of(
+            record, reader.parts, reader.instants, numbers, layout, selection
+        )
     except IndexError as error:
-        raise ValueError(_DAMAGED) from error
+        raise ValueError(DAMAGED) from error
     return Record(header, PermissionTimeline(header.is_known, segments, restrictions, reader.bases))
 
 
@@ -100,14 +102,14 @@ class _Reader:
         self._record = record
         self._layout = layout
         self._numbers = numbers
-        self._parts = parts_of(record, layout)
-        self._instants = _instants_of(record, self._parts)
+        self.parts = parts_of(record, layout)
+        self.instants = instants_of(record, self.parts)
         self._basis_numbers: dict[int, int] = {layout.no_basis_index: NO_BASIS}
         self.bases: list[Basis] = []
 
     def segments(self, selection: Selection | None) -> dict[Scope, Sequence[Segment]]:
         """Give the segments of the selected scopes, or of every scope."""
-        layout, parts, numbers = self._layout, self._parts, self._numbers
+        layout, parts, numbers = self._layout, self.parts, self._numbers
         is_narrow = layout is NARROW
         wanted = None
         if selection is not None:
@@ -132,59 +134,65 @@ class _Reader:
             segments[scope] = courses[first]
         return segments
 
-    def restrictions(self, selection: Selection | None) -> list[RestrictedInterval]:
-        """Give the restrictions that match any of the selected scopes, or all."""
-        parts = self._parts
-        if not parts.pattern_count:
-            return []
-        patterns = struct.unpack_from(f"<{parts.pattern_count}Q", self._record, parts.patterns_at)
-        bounds = self._layout.bounds.iter_unpack(self._record[parts.bounds_at : parts.courses_at])
-        return [
-            RestrictedInterval(
-                self._numbers.selector(pattern), self._instants[start], self._instants[end]
-            )
-            for pattern, (start, end) in zip(patterns, bounds, strict=True)
-            if selection is None or pattern in selection.patterns
-        ]
-
     def _read_course(self, first: int) -> list[Segment]:
-        span, instants = self._layout.span, self._instants
+        span, instants = self._layout.span, self.instants
         course: list[Segment] = []
-        for at in range(
-            self._parts.spans_at + first * span.size, self._parts.patterns_at, span.size
-        ):
+        for at in range(self.parts.spans_at + first * span.size, self.parts.patterns_at, span.size):
             start, end, basis, reason = span.unpack_from(self._record, at)
             course.append(
                 Segment(
                     instants[start],
                     instants[end],
-                    _REASONS[reason & ~LAST_SPAN],
+                    REASONS[reason & ~LAST_SPAN],
                     self._basis(basis),
                 )
             )
             if reason & LAST_SPAN:
                 return course
-        raise ValueError(_DAMAGED)
+        raise ValueError(DAMAGED)
 
     def _basis(self, index: int) -> int:
         number = self._basis_numbers.get(index)
         if number is None:
             number = self._basis_numbers[index] = len(self.bases)
             self.bases.append(
-                _basis_at(
-                    self._record, index, self._parts, self._instants, self._numbers, self._layout
+                basis_at(
+                    self._record, index, self.parts, self.instants, self._numbers, self._layout
                 )
             )
         return number
 
 
+def restrictions_of(
+    record: bytes,
+    parts: Parts,
+    instants: tuple[Instant, ...],
+    numbers: CodeNumbers,
+    layout: Layout,
+    selection: Selection | None,
+) -> list[RestrictedInterval]:
+    """Give the restrictions that match any of the selected scopes, or all. Raises IndexError."""
+    if not parts.pattern_count:
+        return []
+    patterns = struct.unpack_from(f"<{parts.pattern_count}Q", record, parts.patterns_at)
+    return [
+        RestrictedInterval(numbers.selector(pattern), instants[start], instants[end])
+        for pattern, (start, end) in zip(
+            patterns,
+            layout.bounds.iter_unpack(record[parts.bounds_at : parts.courses_at]),
+            strict=True,
+        )
+        if selection is None or pattern in selection.patterns
+    ]
+
+
 def read_basis(record: bytes, index: int, numbers: CodeNumbers) -> Basis:
     """Read one basis of a narrow record. Raises ValueError when it is damaged, and KeyError."""
     parts = parts_of(record, NARROW)
-    return _basis_at(record, index, parts, _instants_of(record, parts), numbers, NARROW)
+    return basis_at(record, index, parts, instants_of(record, parts), numbers, NARROW)
 
 
-def _basis_at(
+def basis_at(
     record: bytes,
     index: int,
     parts: Parts,
@@ -194,12 +202,13 @@ def _basis_at(
 ) -> Basis:
     """Read one basis. Raises ValueError when it is damaged, KeyError for an unknown number."""
     if index >= parts.basis_count:
-        raise ValueError(_DAMAGED)
+        raise ValueError(DAMAGED)
     place = Place(parts.bases_at + index * layout.basis.size, parts.occasions_at)
     return decode_basis(record, place, instants, numbers, layout)
 
 
-def _instants_of(record: bytes, parts: Parts) -> tuple[Instant, ...]:
+def instants_of(record: bytes, parts: Parts) -> tuple[Instant, ...]:
+    """Give the distinct instants of a record, by index."""
     if parts.instant_bytes == SECOND_BYTES:
         seconds = struct.unpack_from(f"<{parts.instant_count}I", record, parts.instants_at)
         return (BEGINNING, FOREVER, *[second * MICROSECONDS_PER_SECOND for second in seconds])

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, NullPool, QueuePool, create_engine, text
 
 from decision.errors import OverloadedError, UnavailableError
 from decision.reasons import Reason
+from service.admitting_executor import AdmittingExecutor, standing_aside
 from service.embedded import (
     EmbeddedOptions,
     EmbeddedServers,
@@ -21,8 +22,11 @@ from service.embedded import (
 from store.cache import Cache
 from store.database import open_engine
 from store.migrations import upgrade
+from store.projector import Projector
 from store.reader import PermissionReader, Permissions
+from store.sharding import shard_of
 from store.shared_reads import READS_IN_FLIGHT_MAX
+from store.token import Token
 from tests.integration.ledger_builders import leased, opened_ledger, reason_for
 from tests.servers import signal_all
 
@@ -35,6 +39,8 @@ HANG_SECONDS_MAX: Final = 60.0
 """A bound against hanging, far above what any check may take."""
 
 RECOVERY_POLL_SECONDS: Final = 0.01
+
+SEQ_NEVER_REACHED: Final = 10**9
 
 CHECK_CONNECTIONS: Final = READS_IN_FLIGHT_MAX + 1
 
@@ -103,5 +109,31 @@ def test_checks_of_a_paused_postgresql_fail_and_recover(
                 with pytest.raises((UnavailableError, OverloadedError)):
                     check.result(HANG_SECONDS_MAX)
         assert reason_for(read_when_recovered(reader, "anna")) is Reason.ALLOWED
+        wait_until_given_back(engine)
+    engine.dispose()
+
+
+def test_checks_that_redis_answers_do_not_wait_behind_others(
+    servers: EmbeddedServers, cache: Cache
+) -> None:
+    """However many wait for a PostgreSQL that has stopped, in a pool of fewer threads."""
+    engine = open_engine(servers.postgresql.url, CHECK_CONNECTIONS)
+    with opened_ledger(servers.postgresql.url) as ledger:
+        ledger.consent("anna")
+        Projector(ledger.engine, cache).project_pending()
+        keeper = leased()
+        reader = PermissionReader(
+            engine, cache, ledger.catalogs, keeper, while_waiting=standing_aside
+        )
+        reader.read(["anna"])
+        not_shown = Token(keeper.current().epoch, {shard_of("anna"): SEQ_NEVER_REACHED})
+        with paused(servers), AdmittingExecutor("checks", CHECKS // 2, 2 * CHECKS) as pool:
+            waiting = [pool.submit(reader.read, ["anna"], None, not_shown) for _ in range(CHECKS)]
+            [anna] = pool.submit(reader.read, ["anna"]).result(HANG_SECONDS_MAX)
+            assert anna.is_from_cache
+            assert not any(check.done() for check in waiting)
+            for check in waiting:
+                with pytest.raises((UnavailableError, OverloadedError)):
+                    check.result(HANG_SECONDS_MAX)
         wait_until_given_back(engine)
     engine.dispose()

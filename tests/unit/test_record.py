@@ -60,6 +60,23 @@ def test_a_part_of_a_record_answers_like_the_whole(
             assert answer_scope(decoded, None, scope, at) == answer_scope(timeline, None, scope, at)
 
 
+@given(
+    timelines(),
+    st.lists(st.sampled_from(SCOPES), min_size=1, max_size=3),
+    st.sampled_from(ASKABLE) | st.sampled_from(ASKABLE).map(lambda at: at - 1),
+)
+def test_read_for_an_instant_a_record_answers_like_the_whole(
+    timeline: PermissionTimeline, scopes: list[Scope], at: int
+) -> None:
+    """Reason, end and basis are the same at that instant, and no other basis is read."""
+    encoded = encode(timeline)
+    selection = NUMBERS.selection(tuple(scopes))
+    read = record.decode_at(encoded, record.decode_header(encoded), NUMBERS, selection, at)
+    for scope in scopes:
+        assert answer_scope(read, None, scope, at) == answer_scope(timeline, None, scope, at)
+    assert len(read.bases) <= len(scopes)
+
+
 @given(timelines(), st.data())
 def test_a_record_that_is_cut_off_is_refused(
     timeline: PermissionTimeline, data: st.DataObject

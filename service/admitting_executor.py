@@ -1,0 +1,160 @@
+"""A pool of threads that knows how many calls it has, and goes on while some of them only wait.
+
+What lives here: the threads themselves. Which calls run in which pool is `executors`' business.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any, Final, NamedTuple, TypeVar
+
+_Result = TypeVar("_Result")
+
+
+class _Call(NamedTuple):
+    """A call that was submitted."""
+
+    future: Future[Any]
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+
+class AdmittingExecutor(ThreadPoolExecutor):
+    """A pool of threads that counts the calls under way, waiting ones included.
+
+    At most `threads` calls run at once, besides those that stand aside (`standing_aside`): for
+    these others run. grpc takes pools of the class above only, but nothing of it is used.
+    """
+
+    def __init__(self, name: str, threads: int, limit: int) -> None:
+        """Make a pool of `threads` threads for at most `limit` calls under way."""
+        super().__init__(thread_name_prefix=f"maywe {name}")
+        self.name = name
+        self.limit = limit
+        self._places = threads
+        self._lock = threading.Lock()
+        self._queue = SimpleQueue[_Call | None]()
+        self._under_way = 0
+        self._at_work = 0
+        """Threads that do a call or are ready for one: not those that stand aside or rest."""
+        self._resting = 0
+        self._wake_up = threading.Semaphore(0)
+        self._started: list[threading.Thread] = []
+        self._is_shut = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another call would be beyond the limit."""
+        return self._under_way >= self.limit
+
+    def submit(
+        self,
+        fn: Callable[..., _Result],
+        /,
+        *args: Any,  # noqa: ANN401 - as the class above has it
+        **kwargs: Any,  # noqa: ANN401 - as the class above has it
+    ) -> Future[_Result]:
+        """Have a call done, counting it until it ends. Raises RuntimeError after `shutdown`."""
+        future: Future[_Result] = Future()
+        with self._lock:
+            if self._is_shut:
+                message = f"the pool for {self.name} was shut down"
+                raise RuntimeError(message)
+            self._under_way += 1
+            self._queue.put(_Call(future, fn, args, kwargs))
+            if self._at_work < self._places:
+                self._add_to_work()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as the class above has it
+        """Take no more calls, and wait until those under way have ended, unless told otherwise."""
+        with self._lock:
+            self._is_shut = True
+            while cancel_futures and not self._queue.empty():
+                call = self._queue.get()
+                if call is not None and call.future.cancel():
+                    self._under_way -= 1
+            for _ in self._started:
+                self._queue.put(None)
+                self._wake_up.release()
+        if wait:
+            for thread in self._started:
+                thread.join()
+
+    def stand_aside(self) -> None:
+        """Leave the caller's place to another call; for a thread of the pool, in a call."""
+        with self._lock:
+            self._at_work -= 1
+            if not self._queue.empty():
+                self._add_to_work()
+
+    def come_back(self) -> None:
+        """Go on in a call that stood aside, whether or not its place was taken meanwhile."""
+        with self._lock:
+            self._at_work += 1
+
+    def _add_to_work(self) -> None:
+        """Have one thread more do calls. The lock MUST be held."""
+        self._at_work += 1
+        if self._resting:
+            self._resting -= 1
+            self._wake_up.release()
+        else:
+            name = f"{self._thread_name_prefix}_{len(self._started)}"
+            # Not to be waited for at exit: whoever made the pool shuts it down.
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._started.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        _of_thread.pool = self
+        while (call := self._queue.get()) is not None:
+            _do(call)
+            del call
+            with self._lock:
+                self._under_way -= 1
+                is_one_too_many = self._at_work > self._places
+                if is_one_too_many:
+                    self._at_work -= 1
+                    self._resting += 1
+            if is_one_too_many:
+                self._wake_up.acquire()
+
+
+def _do(call: _Call) -> None:
+    if not call.future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call.function(*call.arguments, **call.keywords)
+    except BaseException as error:  # noqa: BLE001 - whoever has the future is told
+        call.future.set_exception(error)
+    else:
+        call.future.set_result(result)
+
+
+class _OfThread(threading.local):
+    pool: AdmittingExecutor | None = None
+
+
+_of_thread: Final = _OfThread()
+
+
+@contextmanager
+def standing_aside() -> Iterator[None]:
+    """Wait for something without keeping other calls of the same kind from being done.
+
+    It takes nothing of the processor meanwhile, so another thread may. Elsewhere than in a thread
+    of such a pool it does nothing.
+    """
+    pool = _of_thread.pool
+    if pool is None:
+        yield
+        return
+    pool.stand_aside()
+    try:
+        yield
+    finally:
+        pool.come_back()

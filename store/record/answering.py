@@ -1,0 +1,89 @@
+"""Reading of a cached record what answers at one instant: what every single check does.
+
+What lives here: what `reading.decode` gives, without what an answer at one instant does not need. A
+property test compares the answers. Thousands of records at once are `judging`'s business.
+"""
+
+from typing import Final
+
+from decision.instants import Instant
+from decision.reasons import Reason
+from decision.scopes import Scope
+from decision.timeline import NO_BASIS, Basis, PermissionTimeline, Segment
+from store.code_numbers import CodeNumbers, Selection
+from store.record.layout import LAST_SPAN, NARROW, Parts, parts_of
+from store.record.reading import (
+    DAMAGED,
+    REASONS,
+    Header,
+    basis_at,
+    decode,
+    instants_of,
+    restrictions_of,
+)
+
+_SPAN: Final = NARROW.span
+
+
+def decode_at(
+    record: bytes, header: Header, numbers: CodeNumbers, selection: Selection, at: Instant
+) -> PermissionTimeline:
+    """Read of a record, whose header was read, what answers for the selected scopes at `at`.
+
+    For that instant `answer_scope` says of it what it says of the whole: of each scope there is the
+    segment that holds then, drawn out over those after it that allow as well, and only its basis.
+    Raises as `decode` does.
+    """
+    if record[0] != NARROW.format:
+        # Hardly anybody has so much of anything; of the others there is no need to be quick.
+        return decode(record, numbers, selection).timeline
+    parts = parts_of(record, NARROW)
+    instants = instants_of(record, parts)
+    segments: dict[Scope, list[Segment]] = {}
+    courses: dict[int, list[Segment]] = {}
+    bases: list[Basis] = []
+    try:
+        for cell, scope in selection.cells_of(record[parts.scopes_at : parts.spans_at]):
+            first = record[parts.courses_at + cell]
+            if first not in courses:
+                held = _held_at(record, parts, instants, first, at)
+                if held is not None and held.reason is Reason.ALLOWED:
+                    bases.append(basis_at(record, held.basis, parts, instants, numbers, NARROW))
+                    held = held._replace(basis=len(bases) - 1)
+                courses[first] = [] if held is None else [held]
+            # Scopes of one course share their segments.
+            segments[scope] = courses[first]
+        restrictions = restrictions_of(record, parts, instants, numbers, NARROW, selection)
+    except IndexError as error:
+        raise ValueError(DAMAGED) from error
+    return PermissionTimeline(header.is_known, segments, restrictions, bases)
+
+
+def _held_at(
+    record: bytes, parts: Parts, instants: tuple[Instant, ...], first: int, at: Instant
+) -> Segment | None:
+    """Give what holds of a course at an instant, if anything; its basis counts in the record."""
+    held: tuple[int, int] | None = None
+    end = 0
+    for place in range(parts.spans_at + _SPAN.size * first, parts.patterns_at, _SPAN.size):
+        start, span_end, basis, marked_reason = _SPAN.unpack_from(record, place)
+        reason = marked_reason & ~LAST_SPAN
+        if held is None:
+            if at < instants[span_end]:
+                if at < instants[start]:
+                    return None
+                held, end = (start, basis), span_end
+                if reason != Reason.ALLOWED:
+                    return Segment(instants[start], instants[end], REASONS[reason], NO_BASIS)
+        elif reason == Reason.ALLOWED:
+            end = span_end
+        else:
+            break
+        if marked_reason & LAST_SPAN:
+            break
+    else:
+        raise ValueError(DAMAGED)
+    if held is None:
+        return None
+    start, basis = held
+    return Segment(instants[start], instants[end], Reason.ALLOWED, basis)
