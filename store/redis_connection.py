@@ -96,9 +96,16 @@ class Connection:
         if not isinstance(self._socket, ssl.SSLSocket):
             _let_kernel_time(self._socket, reply_seconds_max)
 
+    def ask(self, command: Command) -> Any:  # noqa: ANN401 - replies are of any shape
+        """Send a command and wait for its reply, as `send` and `receive` do."""
+        self._send(_packed(command))
+        return self.receive()
+
     def send(self, commands: Sequence[Command]) -> None:
         """Send commands. Raises redis.ConnectionError and redis.TimeoutError."""
-        packed = b"".join(map(_packed, commands))
+        self._send(b"".join(map(_packed, commands)))
+
+    def _send(self, packed: bytes) -> None:
         try:
             self._socket.sendall(packed)
         except (TimeoutError, BlockingIOError) as error:

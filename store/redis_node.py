@@ -43,18 +43,16 @@ class RedisNode:
 
         Raises redis.ConnectionError and redis.TimeoutError when the server does not answer.
         """
-        commands = (command,)
         try:
             connection = self._idle.pop()
         except IndexError:
-            return self.receive(self._send_anew(commands))[0]
+            return self.receive(self._send_anew((command,)))[0]
         try:
-            connection.send(commands)
-            reply = connection.receive()
+            reply = connection.ask(command)
         except redis.ConnectionError:
             connection.close()
             # It broke while it was idle, as when the server was restarted.
-            return self.receive(self._send_anew(commands))[0]
+            return self.receive(self._send_anew((command,)))[0]
         except BaseException:
             connection.close()
             raise

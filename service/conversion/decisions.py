@@ -83,12 +83,12 @@ def _token(text: str) -> Token | None:
 
 def contact_response(decision: Decision) -> decision_pb2.MayContactResponse:
     """Write the answer to a contact question."""
-    (answer,) = decision.answers
+    ((reason, not_after, basis),) = decision.answers
     return decision_pb2.MayContactResponse(
-        verdict=verdict_value(answer.verdict),
-        reason=reason_value(answer.reason),
-        not_after=optional_timestamp_fields(answer.not_after),
-        basis=basis_fields(answer.basis),
+        verdict=verdict_value(verdict_of(reason)),
+        reason=reason_value(reason),
+        not_after=optional_timestamp_fields(not_after),
+        basis=basis_fields(basis),
         allowed_channels=decision.allowed_channels,
         state_version=decision.state_version,
         catalog_publication=decision.publication,

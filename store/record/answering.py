@@ -46,11 +46,15 @@ def decode_at(
         for cell, scope in selection.cells_of(record[parts.scopes_at : parts.spans_at]):
             first = record[parts.courses_at + cell]
             if first not in courses:
+                courses[first] = []
                 held = _held_at(record, parts, instants, first, at)
-                if held is not None and held.reason is Reason.ALLOWED:
-                    bases.append(basis_at(record, held.basis, parts, instants, numbers, NARROW))
-                    held = held._replace(basis=len(bases) - 1)
-                courses[first] = [] if held is None else [held]
+                if held is not None:
+                    start, end, reason, basis = held
+                    if reason == Reason.ALLOWED:
+                        bases.append(basis_at(record, basis, parts, instants, numbers, NARROW))
+                        basis = len(bases) - 1
+                    segment = Segment(instants[start], instants[end], REASONS[reason], basis)
+                    courses[first].append(segment)
             # Scopes of one course share their segments.
             segments[scope] = courses[first]
         restrictions = restrictions_of(record, parts, instants, numbers, NARROW, selection)
@@ -61,29 +65,25 @@ def decode_at(
 
 def _held_at(
     record: bytes, parts: Parts, instants: tuple[Instant, ...], first: int, at: Instant
-) -> Segment | None:
-    """Give what holds of a course at an instant, if anything; its basis counts in the record."""
-    held: tuple[int, int] | None = None
-    end = 0
+) -> tuple[int, int, int, int] | None:
+    """Give the span of a course that holds at an instant, if any does, as the record has it.
+
+    The end of an ALLOW is that of the last one after it that allows without a gap.
+    """
+    held: tuple[int, int, int, int] | None = None
     for place in range(parts.spans_at + _SPAN.size * first, parts.patterns_at, _SPAN.size):
-        start, span_end, basis, marked_reason = _SPAN.unpack_from(record, place)
+        start, end, basis, marked_reason = _SPAN.unpack_from(record, place)
         reason = marked_reason & ~LAST_SPAN
-        if held is None:
-            if at < instants[span_end]:
-                if at < instants[start]:
-                    return None
-                held, end = (start, basis), span_end
-                if reason != Reason.ALLOWED:
-                    return Segment(instants[start], instants[end], REASONS[reason], NO_BASIS)
-        elif reason == Reason.ALLOWED:
-            end = span_end
-        else:
-            break
+        if held is not None:
+            if reason != Reason.ALLOWED:
+                return held
+            held = (held[0], end, reason, held[3])
+        elif at < instants[end]:
+            if at < instants[start]:
+                return None
+            held = (start, end, reason, basis)
+            if reason != Reason.ALLOWED:
+                return (start, end, reason, NO_BASIS)
         if marked_reason & LAST_SPAN:
-            break
-    else:
-        raise ValueError(DAMAGED)
-    if held is None:
-        return None
-    start, basis = held
-    return Segment(instants[start], instants[end], Reason.ALLOWED, basis)
+            return held
+    raise ValueError(DAMAGED)
