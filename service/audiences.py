@@ -17,7 +17,7 @@ from decision.event_rules import check_identifier
 from decision.instants import Instant
 from decision.reasons import Reason
 from service.asked import CheckQuestion
-from service.checking import IDENTIFIER_LENGTH_PLAIN_MAX, Check, instant_of
+from service.checking import Check, are_plain_identifiers, instant_of
 from store.bulk_reading import BulkReader, ManyPermissions, Reading
 from store.judging import Flags, asked_scopes
 from store.reader import PermissionReader, Permissions
@@ -193,10 +193,7 @@ class _Together:
 
 def check_identifiers(customer_ids: Sequence[str]) -> None:
     """Check the ids of a chunk. Raises InvalidArgumentError naming the first faulty one."""
-    lengths = list(map(len, customer_ids))
-    has_fitting_lengths = min(lengths) > 0 and max(lengths) <= IDENTIFIER_LENGTH_PLAIN_MAX
-    # What is printable has neither control characters nor halves of surrogate pairs.
-    if has_fitting_lengths and "".join(customer_ids).isprintable():
+    if are_plain_identifiers(customer_ids):
         return
     for index, customer_id in enumerate(customer_ids):
         check_identifier(f"chunk.customer_ids[{index}]", customer_id)

@@ -159,10 +159,14 @@ IDENTIFIER_LENGTH_PLAIN_MAX: Final = 128
 """Ids up to this length of printable characters are faultless; others need a closer look."""
 
 
-def is_plain_identifier(text: str) -> bool:
-    """Tell at a glance that an id is faultless: one that is not plain may be so all the same."""
+def are_plain_identifiers(texts: Sequence[str]) -> bool:
+    """Tell at a glance that ids are faultless: those that are not plain may be so all the same."""
+    lengths = list(map(len, texts))
+    has_fitting_lengths = (
+        min(lengths, default=0) > 0 and max(lengths) <= IDENTIFIER_LENGTH_PLAIN_MAX
+    )
     # What is printable has neither control characters nor halves of surrogate pairs.
-    return 0 < len(text) <= IDENTIFIER_LENGTH_PLAIN_MAX and text.isprintable()
+    return has_fitting_lengths and "".join(texts).isprintable()
 
 
 def instant_of(permissions: Permissions, at: Instant | None) -> Instant:

@@ -47,7 +47,6 @@ class ManyPermissions:
     published: PublishedCatalog
     now: Instant
     places: NDArray[np.int64]
-    plain_records: Sequence[bytes | None]
     records: Records
     counts: Flags
     is_nobodys: Flags
@@ -104,7 +103,6 @@ class BulkReader:
             published,
             guard.now(),
             entries.places,
-            entries.records,
             records,
             fits & is_of_life,
             fits & records.is_missing & metas.complete[shards],

@@ -113,12 +113,12 @@ class CodeNumbers:
         self._codes = {
             (code_list, number): code for (code_list, code), number in self._numbers.items()
         }
-        self._codes_by_list: dict[CodeList, dict[int, str]] = {
+        by_list: dict[CodeList, dict[int, str]] = {
             code_list: {NO_NUMBER: ""} for code_list in CodeList
         }
         for (code_list, number), code in self._codes.items():
-            self._codes_by_list[code_list][number] = code
-        self.basis_codes: Final = BasisCodes(*map(self.codes, _BASIS_LISTS))
+            by_list[code_list][number] = code
+        self.basis_codes: Final = BasisCodes(*(by_list[code_list] for code_list in _BASIS_LISTS))
         self._scope_numbers: dict[Scope, int] = {}
         self._scopes: dict[int, Scope] = {}
         self._selectors: dict[int, Selector] = {}
@@ -165,10 +165,6 @@ class CodeNumbers:
     def code(self, code_list: CodeList, number: int) -> str:
         """Give the code that has a number. Raises KeyError when none has it."""
         return self._codes[code_list, number]
-
-    def codes(self, code_list: CodeList) -> Mapping[int, str]:
-        """Give the codes of a list by number, with the empty one that is not named."""
-        return self._codes_by_list[code_list]
 
     def scope_number(self, scope: Scope) -> int:
         """Pack a scope. Raises KeyError for a code without a number."""

@@ -5,7 +5,7 @@ narrow format. A property test compares the two. Which records may count is `bul
 business; records of any other format or shape are left out here, for the careful way to deal with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -100,12 +100,16 @@ class Answers:
 class BasisLines(NamedTuple):
     """What numpy finds of bases: the place of each among those asked for, and its numbers.
 
-    A line has flags, instants of end and obtaining, wording version, numbers of consent type, row,
-    system code and product type, and where in `Records.laid_out` the texts begin and end.
+    Of a grant: whether there is a product, consent type, wording version, system code and product
+    type. Of texts: the flags, and where in `Records.laid_out` event id, series and number begin and
+    end.
     """
 
-    left: Sequence[int]
-    lines: Sequence[Sequence[int]]
+    left: Numbers
+    obtained_at: Numbers
+    ends_at: Numbers
+    grants: Sequence[tuple[int, ...]]
+    texts: Sequence[tuple[int, ...]]
 
 
 class Records:
@@ -164,7 +168,8 @@ class Records:
         self._bases_at = self._courses_at + self._cells
         self._base_counts = bases
         self._occasions_at = self._bases_at + NARROW.basis.size * bases
-        self._ends = ALIGNMENT_BYTES * words + lengths
+        self._begins = ALIGNMENT_BYTES * words
+        self._ends = self._begins + lengths
         self.readable: Flags = (
             fits
             & (self._format == NARROW.format)
@@ -221,30 +226,26 @@ class Records:
         )
         end_instants, ends_are_whole = self._instants_at_indexes(rows, ends)
         product_at = at + NARROW.occasion.size
-        has_product = (flags & HAS_PRODUCT) != 0
-        event_at = product_at + np.where(has_product, NARROW.product.size, 0)
+        has_product = flags & HAS_PRODUCT
+        event_at = product_at + NARROW.product.size * has_product
         series_at = event_at + self._bytes[at + 4]
-        number_at = series_at + np.where(has_product, self._bytes[product_at + 4], 0)
-        texts_end = number_at + np.where(has_product, self._bytes[product_at + 5], 0)
-        columns = (
-            flags,
-            end_instants,
-            obtained,
-            versions[fits],
-            consent_types[fits],
-            self._pairs(at + 2),
-            self._pairs(product_at),
-            self._pairs(product_at + 2),
-            event_at,
-            series_at,
-            number_at,
-            texts_end,
-        )
+        number_at = series_at + self._bytes[product_at + 4] * has_product
+        texts_end = number_at + self._bytes[product_at + 5] * has_product
         is_whole = obtained_is_whole & ends_are_whole & (texts_end <= self._ends[rows])
+        codes = (self._pairs(product_at + part) * has_product for part in (0, 2))
+        grants = (has_product, consent_types[fits], versions[fits], *codes)
+        texts = (flags, event_at, series_at, number_at, texts_end)
         return BasisLines(
-            left[is_whole].tolist(),
-            list(zip(*(column[is_whole].tolist() for column in columns), strict=True)),
+            left[is_whole],
+            obtained[is_whole],
+            end_instants[is_whole],
+            _lines(column[is_whole] for column in grants),
+            _lines(column[is_whole] for column in texts),
         )
+
+    def plain(self, place: int) -> bytes:
+        """Give a record as it was laid out."""
+        return self.laid_out[self._begins[place] : self._ends[place]]
 
     def _pairs(self, at: Numbers) -> Numbers:
         """Give the numbers of two bytes that lie at some bytes."""
@@ -377,6 +378,10 @@ class Records:
         instants[indexes == 0] = BEGINNING
         instants[indexes == 1] = FOREVER
         return instants, is_whole
+
+
+def _lines(columns: Iterable[Numbers]) -> list[tuple[int, ...]]:
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _reasons_of(words: NDArray[np.uint32]) -> NDArray[Any]:

@@ -1,113 +1,310 @@
-"""Batches: the answers of a BatchCheck as its message.
+"""Batches: the questions of a BatchCheck from its message, and the answers as its message.
 
-What lives here: writing many answers quickly. Each is written where it belongs in the response, on
-a copy of what it has in common with others; a test compares them with single ones.
+What lives here: writing many answers quickly. What many have in common is written once, as an
+ordinary message, and kept as its bytes; `wire` adds to these what each has for itself. A test
+compares the answers with single ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import Any, Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from maywe.v1 import common_pb2, decision_pb2
 
+from decision.answer import Answer, ShareAnswer
 from decision.errors import MayweError
-from decision.instants import FOREVER, Instant
-from decision.timeline import Basis
-from service.checking import Decision, Undetermined
-from service.conversion.decisions import share_response, undetermined_fields
-from service.conversion.reading import MICROSECONDS_PER_SECOND, NANOSECONDS_PER_MICROSECOND
+from decision.instants import Instant
+from decision.questions import ContactQuestion, ShareQuestion
+from decision.reasons import Reason, verdict_of
+from service.asked import CheckQuestion
+from service.batches import Decided
+from service.checking import Check, Decision, Undetermined
+from service.conversion import wire
+from service.conversion.decisions import (
+    batch_check,
+    contact_response,
+    share_response,
+    undetermined_fields,
+)
 from service.conversion.writing import reason_value, timestamp_fields, verdict_value
 from service.errors import problem_of, status_of
+from service.judging import Judged, JudgedQuestion
+from store.judging_bases import Bases, Granted
+
+BEGINNINGS_KEPT_MAX: Final = 1024
+"""Answers for data sets whose beginnings are kept: there are only so many of them."""
+
+_RESULTS: Final = decision_pb2.BatchCheckResponse.RESULTS_FIELD_NUMBER
+_RESULT: Final = decision_pb2.BatchCheckResult
+_CONTACT: Final = decision_pb2.MayContactResponse
+_SHARE: Final = decision_pb2.MayShareResponse
+_DATASET: Final = common_pb2.DatasetAnswer
+_BASIS: Final = common_pb2.Basis
+_PRODUCT: Final = common_pb2.Product
+
+_PLACES: Final = tuple(b"-%03x" % place for place in range(0x1000))
+"""What the decision ids of a batch end with, by place; what they begin with they have in common."""
 
 
-def batch_response(
-    checks: Sequence[decision_pb2.BatchCheckItem],
-    results: Sequence[Decision | Undetermined | MayweError],
-) -> decision_pb2.BatchCheckResponse:
+def batch_checks(items: Iterable[decision_pb2.BatchCheckItem]) -> list[Check | MayweError]:
+    """Read the questions of a batch; one that can not be read is its error."""
+    return [_read(item) for item in items]
+
+
+def _read(item: decision_pb2.BatchCheckItem) -> Check | MayweError:
+    try:
+        return batch_check(item)
+    except MayweError as error:
+        return error
+
+
+def batch_response(decided: Decided) -> decision_pb2.BatchCheckResponse:
     """Write the answers to the questions of a batch."""
-    writer = _Writer()
-    for item, result in zip(checks, results, strict=True):
-        writer.add(item, result)
-    return writer.response
+    results = [b""] * decided.check_count
+    for places, judged in decided.together:
+        _JudgedWriter(judged).write(places, results)
+    messages = {place: _single_result(*one) for place, one in decided.singly.items()}
+    for place, error in decided.errors.items():
+        messages[place] = _RESULT(error=status_of(problem_of(error)))
+    for place, message in messages.items():
+        results[place] = wire.delimited(_RESULTS, message.SerializeToString())
+    return decision_pb2.BatchCheckResponse.FromString(b"".join(results))
 
 
-class _Writer:
-    """Writes the answers one after the other."""
+def _single_result(
+    question: CheckQuestion, result: Decision | Undetermined
+) -> decision_pb2.BatchCheckResult:
+    """Write an answer that was given by itself."""
+    if isinstance(question, ContactQuestion):
+        if isinstance(result, Decision):
+            return _RESULT(contact=contact_response(result))
+        return _RESULT(contact=_CONTACT(**undetermined_fields(result)))
+    if isinstance(result, Decision):
+        return _RESULT(share=share_response(result, question.datasets))
+    return _RESULT(share=_SHARE(**undetermined_fields(result)))
 
-    def __init__(self) -> None:
-        self.response = decision_pb2.BatchCheckResponse()
-        self._results = self.response.results
-        self._templates: dict[tuple[object, ...], decision_pb2.MayContactResponse] = {}
 
-    def add(
-        self, item: decision_pb2.BatchCheckItem, result: Decision | Undetermined | MayweError
-    ) -> None:
-        added = self._results.add()
-        if isinstance(result, MayweError):
-            added.error.CopyFrom(status_of(problem_of(result)))
-        elif item.WhichOneof("question") == "contact":
-            if isinstance(result, Decision):
-                self._write_contact(added.contact, result)
-            else:
-                fields = undetermined_fields(result)
-                added.contact.CopyFrom(decision_pb2.MayContactResponse(**fields))
-        elif isinstance(result, Decision):
-            added.share.CopyFrom(share_response(result, item.share.datasets))
-        else:
-            added.share.CopyFrom(decision_pb2.MayShareResponse(**undetermined_fields(result)))
+class _JudgedWriter:
+    """Writes the answers to checks that were judged together."""
 
-    def _write_contact(self, message: decision_pb2.MayContactResponse, decision: Decision) -> None:
-        (answer,) = decision.answers
-        message.CopyFrom(self._template(decision))
-        if decision.state_version:
-            message.state_version = decision.state_version
-        message.decision_id = decision.decision_id
-        if answer.basis is not None:
-            if answer.not_after != FOREVER:
-                _write_instant(message.not_after, answer.not_after)
-            _write_basis(message.basis, answer.basis)
+    def __init__(self, judged: Judged) -> None:
+        self._judged = judged
+        told = _Told(judged)
+        self._kinds = [
+            _Shares(judged, asked, asked.question.datasets, told)
+            if isinstance(asked.question, ShareQuestion)
+            else _Contacts(judged, asked, told)
+            for asked in judged.asked
+        ]
 
-    def _template(self, decision: Decision) -> decision_pb2.MayContactResponse:
-        """Give an answer with what many of a batch have in common."""
-        (answer,) = decision.answers
-        key = (
-            answer.reason,
-            decision.publication,
-            decision.decided_at,
-            decision.is_outside_promise,
-            *decision.allowed_channels,
-        )
-        template = self._templates.get(key)
-        if template is None:
-            template = self._templates[key] = decision_pb2.MayContactResponse(
-                verdict=verdict_value(answer.verdict),
-                reason=reason_value(answer.reason),
-                allowed_channels=decision.allowed_channels,
-                catalog_publication=decision.publication,
-                decided_at=timestamp_fields(decision.decided_at),
-                outside_promise=decision.is_outside_promise,
+    def write(self, places: Sequence[int], results: list[bytes]) -> None:
+        """Put the answers to their places, as results of the batch."""
+        judged = self._judged
+        for index, number, version, first in zip(
+            judged.answered, judged.questions, judged.state_versions, judged.firsts, strict=True
+        ):
+            kind, place = self._kinds[number], places[index]
+            reasons = judged.reasons[first : first + kind.scope_count]
+            answer = b"".join(
+                (
+                    kind.beginnings[reasons],
+                    _PLACES[place],
+                    wire.number(kind.version_field, version),
+                    kind.rest(first, reasons),
+                )
             )
-        return template
+            results[place] = _result_head(kind.result_field, len(answer)) + answer
 
 
-def _write_basis(message: common_pb2.Basis, basis: Basis) -> None:
-    message.event_id = basis.event_id
-    message.consent_type = basis.consent_type
-    message.wording_version = basis.wording_version
-    if basis.product is not None:
-        product = message.product
-        (
-            product.system_code,
-            product.product_type,
-            product.series,
-            product.number,
-        ) = basis.product
-    _write_instant(message.obtained_at, basis.obtained_at)
-    if basis.ends_at != FOREVER:
-        _write_instant(message.ends_at, basis.ends_at)
+@lru_cache(wire.NUMBERS_KEPT_MAX)
+def _result_head(field: int, length: int) -> bytes:
+    """Write what stands before an answer of so many bytes that is a result of a batch."""
+    head = wire.head(field, length)
+    return wire.head(_RESULTS, len(head) + length) + head
 
 
-def _write_instant(message: Timestamp, instant: Instant) -> None:
-    seconds, microseconds = divmod(instant, MICROSECONDS_PER_SECOND)
-    message.seconds = seconds
-    if microseconds:
-        message.nanos = microseconds * NANOSECONDS_PER_MICROSECOND
+class _Told:
+    """What is told with every ALLOW of checks that were judged together, as fields.
+
+    It is kept by where the reason of the ALLOW stands among `reasons`.
+    """
+
+    def __init__(self, judged: Judged) -> None:
+        self._judged = judged
+        self._bases = _bases(judged.bases)
+
+    @cached_property
+    def by_contact(self) -> Mapping[int, bytes]:
+        """As fields of a MayContactResponse."""
+        return self._fields(_CONTACT.NOT_AFTER_FIELD_NUMBER, _CONTACT.BASIS_FIELD_NUMBER)
+
+    @cached_property
+    def by_dataset(self) -> Mapping[int, bytes]:
+        """As fields of a DatasetAnswer."""
+        return self._fields(_DATASET.NOT_AFTER_FIELD_NUMBER, _DATASET.BASIS_FIELD_NUMBER)
+
+    @cached_property
+    def not_after(self) -> Mapping[int, Instant]:
+        """Only until when each holds, as an instant."""
+        return dict(zip(self._judged.allowed, self._judged.not_after.tolist(), strict=True))
+
+    def _fields(self, not_after_field: int, basis_field: int) -> Mapping[int, bytes]:
+        not_after = wire.timestamps(not_after_field, self._judged.not_after)
+        return {
+            place: b"".join((end, wire.head(basis_field, len(basis)), basis))
+            for place, end, basis in zip(self._judged.allowed, not_after, self._bases, strict=True)
+        }
+
+
+class _Beginnings(dict[bytes, bytes]):
+    """What the answers to a question begin with, by the reasons of all of its scopes.
+
+    That is everything but what each has for itself: the end of its decision id, its state version,
+    and what is told with an ALLOW.
+    """
+
+    def __init__(self, write: Callable[[Sequence[Reason]], bytes]) -> None:
+        super().__init__()
+        self._write = write
+
+    def __missing__(self, reasons: bytes) -> bytes:
+        written = self[reasons] = self._write([Reason(reason) for reason in reasons])
+        return written
+
+
+class _Contacts:
+    """The answers to one contact question."""
+
+    result_field: Final = _RESULT.CONTACT_FIELD_NUMBER
+    version_field: Final = _CONTACT.STATE_VERSION_FIELD_NUMBER
+
+    def __init__(self, judged: Judged, asked: JudgedQuestion, told: _Told) -> None:
+        self.scope_count = asked.scope_count
+        self.beginnings = _Beginnings(self._beginning)
+        self._judged = judged
+        self._asked = asked
+        self._told = told.by_contact
+
+    def _beginning(self, reasons: Sequence[Reason]) -> bytes:
+        message = _CONTACT(
+            verdict=verdict_value(verdict_of(reasons[0])),
+            reason=reason_value(reasons[0]),
+            allowed_channels=[
+                code for code, scope in self._asked.channels if reasons[scope] is Reason.ALLOWED
+            ],
+            **_decided_fields(self._judged),
+        )
+        return message.SerializeToString() + _decision_id(
+            _CONTACT.DECISION_ID_FIELD_NUMBER, self._judged
+        )
+
+    def rest(self, first: int, _: bytes) -> bytes:
+        """Write what is told with an ALLOW."""
+        return self._told.get(first, b"")
+
+
+class _Shares:
+    """The answers to one share question."""
+
+    result_field: Final = _RESULT.SHARE_FIELD_NUMBER
+    version_field: Final = _SHARE.STATE_VERSION_FIELD_NUMBER
+
+    def __init__(
+        self, judged: Judged, asked: JudgedQuestion, datasets: Sequence[str], told: _Told
+    ) -> None:
+        self.scope_count = asked.scope_count
+        self.beginnings = _Beginnings(self._beginning)
+        self._judged = judged
+        self._datasets = datasets
+        self._told = told.by_dataset
+        self._not_after = told.not_after
+
+    def _beginning(self, reasons: Sequence[Reason]) -> bytes:
+        share = ShareAnswer([Answer(reason) for reason in reasons])
+        message = _SHARE(
+            verdict=verdict_value(share.verdict),
+            reason=reason_value(share.reason),
+            allowed_datasets=[
+                dataset
+                for dataset, reason in zip(self._datasets, reasons, strict=True)
+                if reason is Reason.ALLOWED
+            ],
+            **_decided_fields(self._judged),
+        )
+        return message.SerializeToString() + _decision_id(
+            _SHARE.DECISION_ID_FIELD_NUMBER, self._judged
+        )
+
+    def rest(self, first: int, reasons: bytes) -> bytes:
+        """Write the answer for each data set, and until when all of them are allowed."""
+        answers = [
+            wire.delimited(
+                _SHARE.DATASETS_FIELD_NUMBER,
+                _dataset_beginning(dataset, reason) + self._told.get(place, b""),
+            )
+            for place, (dataset, reason) in enumerate(
+                zip(self._datasets, reasons, strict=True), first
+            )
+        ]
+        if len(answers) == reasons.count(Reason.ALLOWED):
+            earliest = min(self._not_after[first + place] for place in range(len(answers)))
+            answers.append(wire.timestamp(_SHARE.NOT_AFTER_FIELD_NUMBER, earliest))
+        return b"".join(answers)
+
+
+@lru_cache(BEGINNINGS_KEPT_MAX)
+def _dataset_beginning(dataset: str, reason: int) -> bytes:
+    message = _DATASET(
+        dataset=dataset,
+        verdict=verdict_value(verdict_of(Reason(reason))),
+        reason=reason_value(Reason(reason)),
+    )
+    return message.SerializeToString()
+
+
+def _decided_fields(judged: Judged) -> dict[str, Any]:
+    return {
+        "catalog_publication": judged.publication,
+        "decided_at": timestamp_fields(judged.decided_at),
+    }
+
+
+def _decision_id(field: int, judged: Judged) -> bytes:
+    """Write a decision id as a field, without the end by which those of a batch differ."""
+    beginning = judged.decision_id.encode()
+    return wire.head(field, len(beginning) + len(_PLACES[0])) + beginning
+
+
+def _bases(bases: Bases) -> list[bytes]:
+    """Write bases as messages."""
+    beginnings = [_basis_beginnings(granted) for granted in bases.grants]
+    written = []
+    for granted, event_id, series, number, obtained_at, ends_at in zip(
+        bases.granted,
+        bases.event_ids,
+        bases.series,
+        bases.numbers,
+        wire.timestamps(_BASIS.OBTAINED_AT_FIELD_NUMBER, bases.obtained_at),
+        wire.timestamps(_BASIS.ENDS_AT_FIELD_NUMBER, bases.ends_at),
+        strict=True,
+    ):
+        basis, product = beginnings[granted]
+        parts: tuple[bytes, ...]
+        event = wire.text(_BASIS.EVENT_ID_FIELD_NUMBER, event_id)
+        if product is not None:
+            series_of_it = wire.text(_PRODUCT.SERIES_FIELD_NUMBER, series)
+            number_of_it = wire.text(_PRODUCT.NUMBER_FIELD_NUMBER, number)
+            length = len(product) + len(series_of_it) + len(number_of_it)
+            head = wire.head(_BASIS.PRODUCT_FIELD_NUMBER, length)
+            parts = (basis, event, head, product, series_of_it, number_of_it, obtained_at, ends_at)
+        else:
+            parts = (basis, event, obtained_at, ends_at)
+        written.append(b"".join(parts))
+    return written
+
+
+def _basis_beginnings(granted: Granted) -> tuple[bytes, bytes | None]:
+    """Write what bases have in common, and what their products have, if they have one."""
+    basis = _BASIS(consent_type=granted.consent_type, wording_version=granted.wording_version)
+    product = _PRODUCT(system_code=granted.system_code, product_type=granted.product_type)
+    return basis.SerializeToString(), product.SerializeToString() if granted.has_product else None

@@ -13,6 +13,7 @@ from decision.questions import ContactQuestion, ShareQuestion
 from decision.reasons import Reason, verdict_of
 from service.audiences import ChunkDecision
 from service.checking import Check, Decision, Undetermined
+from service.conversion import wire
 from service.conversion.reading import optional_instant
 from service.conversion.writing import (
     basis_fields,
@@ -128,8 +129,6 @@ def undetermined_fields(result: Undetermined) -> dict[str, Any]:
 
 _VERDICTS_FIELD: Final = decision_pb2.AudienceVerdicts.VERDICTS_FIELD_NUMBER
 _REASONS_FIELD: Final = decision_pb2.AudienceVerdicts.REASONS_FIELD_NUMBER
-_LENGTH_DELIMITED: Final = 2
-_VARINT_BITS: Final = 7
 
 _REASON_VALUES: Final = np.zeros(len(Reason) + 1, np.uint8)
 _VERDICT_VALUES: Final = np.zeros(len(Reason) + 1, np.uint8)
@@ -147,24 +146,13 @@ def verdicts_response(decision: ChunkDecision) -> decision_pb2.FilterAudienceRes
     response = decision_pb2.FilterAudienceResponse()
     verdicts = response.verdicts
     verdicts.MergeFromString(
-        _packed(_VERDICTS_FIELD, _VERDICT_VALUES[decision.reasons].tobytes())
-        + _packed(_REASONS_FIELD, _REASON_VALUES[decision.reasons].tobytes())
+        wire.delimited(_VERDICTS_FIELD, _VERDICT_VALUES[decision.reasons].tobytes())
+        + wire.delimited(_REASONS_FIELD, _REASON_VALUES[decision.reasons].tobytes())
     )
     verdicts.decided_at.CopyFrom(timestamp(decision.decided_at))
     verdicts.catalog_publication = decision.publication
     verdicts.outside_promise = decision.is_outside_promise
     return response
-
-
-def _packed(field: int, values: bytes) -> bytes:
-    """Write a packed field of numbers below 128."""
-    head = bytearray([field << 3 | _LENGTH_DELIMITED])
-    length = len(values)
-    while length >> _VARINT_BITS:
-        head.append(length & 0x7F | 0x80)
-        length >>= _VARINT_BITS
-    head.append(length)
-    return bytes(head) + values
 
 
 def audience_end_message(counts: Mapping[Reason, int]) -> decision_pb2.AudienceEnd:

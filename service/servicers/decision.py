@@ -7,14 +7,14 @@ import grpc
 import numpy as np
 from maywe.v1 import decision_pb2, decision_pb2_grpc
 
-from decision.errors import FieldFault, InvalidArgumentError, MayweError
+from decision.errors import FieldFault, InvalidArgumentError
 from decision.reasons import Reason
 from service.audiences import AudienceDecider
 from service.batches import BatchDecider
-from service.checking import Check, Checker
+from service.checking import Checker
 from service.composition import Application
 from service.conversion import decisions
-from service.conversion.batches import batch_response
+from service.conversion.batches import batch_checks, batch_response
 from service.errors import StreamOrderError
 from service.reading_ahead import ReadAhead
 from service.servicers.explaining import explain
@@ -61,8 +61,8 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
         if not 1 <= count <= CHECKS_PER_BATCH_MAX:
             problem = f"a batch has 1 to {CHECKS_PER_BATCH_MAX} questions, not {count}"
             raise InvalidArgumentError(FieldFault("checks", problem))
-        checks = [_read(item) for item in request.checks]
-        return batch_response(request.checks, self._batches.decide_each(checks))
+        checks = batch_checks(request.checks)
+        return batch_response(self._batches.decide_each(checks))
 
     def FilterAudience(
         self,
@@ -106,13 +106,6 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
     ) -> decision_pb2.ExplainResponse:
         """Explain an answer as of any instant, as known at any other."""
         return explain(self._application, request)
-
-
-def _read(item: decision_pb2.BatchCheckItem) -> Check | MayweError:
-    try:
-        return decisions.batch_check(item)
-    except MayweError as error:
-        return error
 
 
 def _chunk(request: decision_pb2.FilterAudienceRequest) -> list[str]:

@@ -206,7 +206,7 @@ def _decode_basis(
             _decode_text(record[number_at:texts_end], flags & IS_NUMBER_HEXADECIMAL),
         )
     return Basis(
-        decode_event_id(record[at:series_at], flags),
+        utf8_event_id(record[at:series_at], flags).decode(),
         consent_type,
         version,
         product,
@@ -261,14 +261,22 @@ def _decode_text(encoded: bytes, is_hexadecimal: int) -> str:
     return encoded.hex() if is_hexadecimal else encoded.decode()
 
 
-def decode_event_id(encoded: bytes, flags: int) -> str:
-    """Read the event id of an occasion with these flags. Raises ValueError and IndexError."""
+def utf8_text(encoded: bytes, is_hexadecimal: int) -> bytes:
+    """Read a series or a number as UTF-8, which it is unless it is damaged."""
+    return encoded.hex().encode() if is_hexadecimal else encoded
+
+
+def utf8_event_id(encoded: bytes, flags: int) -> bytes:
+    """Read the event id of an occasion with these flags as UTF-8, which it is unless it is damaged.
+
+    Raises ValueError and IndexError.
+    """
     if flags & _IS_EVENT_UUID:
-        return _decode_uuid(encoded)
+        return _decode_uuid(encoded).encode()
     if flags & _ENDS_EVENT_HEXADECIMAL:
         end_at = 1 + encoded[0]
-        return encoded[1:end_at].decode() + encoded[end_at:].hex()
-    return encoded.decode()
+        return encoded[1:end_at] + encoded[end_at:].hex().encode()
+    return encoded
 
 
 def _decode_uuid(encoded: bytes) -> str:

@@ -6,13 +6,15 @@ tells who answered.
 
 import pytest
 import redis
+from maywe.v1 import common_pb2
 
 from decision.events import Consent
 from decision.questions import ContactQuestion
 from decision.reasons import Reason
 from service.audiences import AudienceDecider
 from service.batches import BatchDecider
-from service.checking import Check, Checker, Decision
+from service.checking import Check, Checker
+from service.conversion.batches import batch_response
 from store.bulk_reading import BulkReader
 from store.cache import Cache, open_client
 from store.clocks import wall_clock
@@ -63,8 +65,11 @@ def reasons(
     decider = AudienceDecider(bulk, reader, Check("", BY_PHONE, token=token))
     audience = [Reason(int(one)) for one in decider.finish(decider.begin(asked)).reasons]
     checks = [Check(customer_id, BY_PHONE, token=token) for customer_id in asked]
-    results = BatchDecider(bulk, Checker(reader, catalogs)).decide_each(checks)
-    batch = [one.answers[0].reason for one in results if isinstance(one, Decision)]
+    decided = BatchDecider(bulk, Checker(reader, catalogs)).decide_each(checks)
+    batch = [
+        Reason[common_pb2.Reason.Name(one.contact.reason).removeprefix("REASON_")]
+        for one in batch_response(decided).results
+    ]
     for found in (audience, batch):
         assert found[1] is found[-1], "one who stands twice"
         assert found[0] is found[3] is Reason.ALLOWED

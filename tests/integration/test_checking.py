@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from decision.answer import Answer
 from decision.questions import ContactQuestion, ShareQuestion
 from service.batches import BatchDecider
-from service.checking import Check, Checker, Decision
+from service.checking import Check, Checker
+from service.conversion.batches import batch_response
 from store.bulk_reading import BulkReader
 from store.cache import Cache
 from store.projector import Projector
@@ -50,13 +50,6 @@ def with_a_new_channel() -> dict[str, Any]:
     return content
 
 
-def decisions(batches: BatchDecider, *checks: Check) -> list[Decision]:
-    """The decisions of a batch in which nothing fails."""
-    found = batches.decide_each(checks)
-    assert all(isinstance(one, Decision) for one in found)
-    return [one for one in found if isinstance(one, Decision)]
-
-
 def test_a_channel_that_the_read_brought_is_suggested(ledger: Ledger, checker: Checker) -> None:
     """PostgreSQL answers under a newer catalog than the one that was known when asking."""
     ledger.consent("ann")
@@ -84,8 +77,9 @@ def test_a_channel_that_a_token_told_of_is_suggested(ledger: Ledger, batches: Ba
     ledger.consent("ann")
     number = ledger.publish(with_a_new_channel(), rolled_out=False)
     token = Token(1, {}, number)
-    for decision in decisions(batches, Check("ann", BY_PHONE, token=token), Check("ann", BY_PHONE)):
-        assert decision.allowed_channels == ["phone", "messenger"]
+    checks = [Check("ann", BY_PHONE, token=token), Check("ann", BY_PHONE)]
+    for answer in batch_response(batches.decide_each(checks)).results:
+        assert list(answer.contact.allowed_channels) == ["phone", "messenger"]
 
 
 def test_a_share_beside_a_contact_suggests_no_channel(
@@ -95,7 +89,7 @@ def test_a_share_beside_a_contact_suggests_no_channel(
     ledger.consent("ann")
     ledger.publish(with_a_new_channel())
     share = Check("ann", ShareQuestion("advertising", "acme", ("scoring",)))
-    contact, shared = decisions(batches, Check("ann", BY_PHONE), share)
-    assert contact.allowed_channels == ["phone", "messenger"]
-    assert shared.allowed_channels == []
-    assert [type(answer) for answer in shared.answers] == [Answer]
+    checks = [Check("ann", BY_PHONE), share]
+    contact, shared = batch_response(batches.decide_each(checks)).results
+    assert list(contact.contact.allowed_channels) == ["phone", "messenger"]
+    assert [answer.dataset for answer in shared.share.datasets] == ["scoring"]

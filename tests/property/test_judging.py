@@ -17,7 +17,7 @@ from decision.timeline import NO_BASIS, NOBODY, Basis, PermissionTimeline, Segme
 from store import record
 from store.code_numbers import narrow_scope_number
 from store.judging import Records, asked_scopes
-from store.judging_bases import read_bases
+from store.judging_bases import Bases, read_bases
 from store.record.layout import (
     ALIGNMENT_BYTES,
     FLAG_KNOWN,
@@ -101,9 +101,28 @@ def test_headers_are_read_as_one_by_one(
             )
 
 
+def basis_of(found: Bases, place: int) -> Basis:
+    """One of many bases, as it would be read alone, but for its matrix row."""
+    granted = found.grants[found.granted[place]]
+    product = Product(
+        granted.system_code,
+        granted.product_type,
+        found.series[place].decode(),
+        found.numbers[place].decode(),
+    )
+    return Basis(
+        found.event_ids[place].decode(),
+        granted.consent_type,
+        granted.wording_version,
+        product if granted.has_product else None,
+        int(found.obtained_at[place]),
+        int(found.ends_at[place]),
+    )
+
+
 @given(many_timelines)
 def test_bases_are_read_together_as_one_by_one(held: list[PermissionTimeline]) -> None:
-    """Or left to be read alone, which only few are."""
+    """All but the matrix row, which no answer tells; also what has something written out."""
     written = [encode(timeline) for timeline in held]
     pairs = [
         (place, index)
@@ -114,8 +133,10 @@ def test_bases_are_read_together_as_one_by_one(held: list[PermissionTimeline]) -
         return
     places, indexes = (np.array(numbers) for numbers in zip(*pairs, strict=True))
     found = read_bases(Records(written), places, indexes.astype(np.uint8), NUMBERS)
-    for (place, index), basis in zip(pairs, found, strict=True):
-        assert basis in (None, record.read_basis(written[place], index, NUMBERS))
+    assert found.is_readable.all()
+    for number, (place, index) in enumerate(pairs):
+        expected = record.read_basis(written[place], index, NUMBERS)
+        assert basis_of(found, number) == expected._replace(matrix_row_id="")
 
 
 def test_the_basis_of_a_purchase_is_read_together_with_others() -> None:
@@ -136,7 +157,9 @@ def test_the_basis_of_a_purchase_is_read_together_with_others() -> None:
         bases=[basis],
     )
     records = Records([encode(timeline)])
-    assert read_bases(records, np.array([0]), np.array([0], np.uint8), NUMBERS) == [basis]
+    assert records.bases(np.array([0]), np.array([0])).left.tolist() == [0]
+    found = read_bases(records, np.array([0]), np.array([0], np.uint8), NUMBERS)
+    assert basis_of(found, 0) == basis._replace(matrix_row_id="")
 
 
 damages = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6)
@@ -175,6 +198,31 @@ def test_damaged_records_do_no_harm(
             continue
         found = Reason(int(answers.reasons[index]))
         assert found is answer_scope(decoded, None, scope, MADE_AT).reason
+
+
+@given(st.lists(timelines(), min_size=1, max_size=4), damages)
+def test_damaged_bases_do_no_harm(
+    held: list[PermissionTimeline], damage: list[tuple[int, int]]
+) -> None:
+    """What is told of them is text, and what is told of their neighbours is theirs."""
+    damaged = bytearray(encode(held[0]))
+    for at, byte in damage:
+        damaged[at % len(damaged)] = byte
+    written = [bytes(damaged), *(encode(timeline) for timeline in held)]
+    records = Records(written)
+    places = np.flatnonzero(records.readable)
+    found = read_bases(records, places, np.zeros(len(places), np.uint8), NUMBERS)
+    for number, place in enumerate(places.tolist()):
+        try:
+            expected = record.read_basis(written[place], 0, NUMBERS)
+        except (ValueError, LookupError):
+            # Only the matrix row may be what is damaged.
+            assert place == 0 or not found.is_readable[number]
+            if found.is_readable[number]:
+                basis_of(found, number)
+            continue
+        assert found.is_readable[number]
+        assert basis_of(found, number) == expected._replace(matrix_row_id="")
 
 
 def test_the_end_of_the_last_record_is_not_left_behind() -> None:
