@@ -6,13 +6,15 @@ write narrows, what a revocation ended, who gains and loses by a publication, an
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
-from typing import NamedTuple
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
 from decision.answer import Answer, allowed_intervals, answer_scope, intervals_without
 from decision.catalog import Catalog, Interval
 from decision.instants import FOREVER, Instant
+from decision.partings import PARTINGS_KEPT_MAX, Parting, parting_of
 from decision.scopes import Scope
-from decision.timeline import PermissionTimeline
+from decision.timeline import NOBODY, PermissionTimeline
 
 
 class Direction(Enum):
@@ -41,27 +43,72 @@ def permission_changes(
     at: Instant,
 ) -> Iterator[PermissionChange]:
     """Compare what is allowed from `at` on, scope by scope, in a stable order."""
-    # Scopes that share their segments fare alike, unless a restriction tells them apart.
-    fares_alike = not before.restrictions and not after.restrictions
-    found: dict[object, _Difference | None] = {}
-    for scope in sorted({*before.segments, *after.segments}):
-        old_suspension = before_catalog.suspension_of(scope)
-        new_suspension = after_catalog.suspension_of(scope)
-        key: object = scope
-        if fares_alike:
-            key = (
-                id(before.segments.get(scope)),
-                id(after.segments.get(scope)),
-                old_suspension,
-                new_suspension,
-            )
-        if key not in found:
-            found[key] = _difference(before, old_suspension, after, new_suspension, scope, at)
-        difference = found[key]
-        if difference is not None:
-            yield PermissionChange(
-                scope, difference.direction, at, difference.before, difference.after
-            )
+    if before.restrictions or after.restrictions:
+        # Restrictions tell scopes apart that share their segments.
+        parting = _each_by_itself(before, after)
+        comparing = _comparing(
+            parting, parting, before_catalog.suspensions, after_catalog.suspensions
+        )
+    else:
+        comparing = _comparing(
+            before.courses.parting,
+            after.courses.parting,
+            before_catalog.suspensions,
+            after_catalog.suspensions,
+        )
+    differences = [
+        _difference(before, old_suspension, after, new_suspension, scope, at)
+        for scope, old_suspension, new_suspension in comparing.representatives
+    ]
+    if any(differences):
+        for scope, place in comparing.scopes:
+            difference = differences[place]
+            if difference is not None:
+                yield PermissionChange(
+                    scope, difference.direction, at, difference.before, difference.after
+                )
+
+
+def _each_by_itself(before: PermissionTimeline, after: PermissionTimeline) -> Parting:
+    scopes = {**before.courses.parting.places, **after.courses.parting.places}
+    return parting_of((scope,) for scope in scopes)
+
+
+_Suspensions: TypeAlias = tuple[tuple[str, Interval], ...]
+
+
+class _Comparing(NamedTuple):
+    """Which scopes are compared: one of those that fare alike, for all of them.
+
+    `representatives` come with the suspensions before and after, and `scopes` in order with the
+    place of whoever represents them.
+    """
+
+    representatives: Sequence[tuple[Scope, Interval | None, Interval | None]]
+    scopes: Sequence[tuple[Scope, int]]
+
+
+@lru_cache(PARTINGS_KEPT_MAX)
+def _comparing(
+    before: Parting, after: Parting, old_suspensions: _Suspensions, new_suspensions: _Suspensions
+) -> _Comparing:
+    old, new = dict(old_suspensions), dict(new_suspensions)
+    places: dict[object, int] = {}
+    representatives: list[tuple[Scope, Interval | None, Interval | None]] = []
+    scopes: list[tuple[Scope, int]] = []
+    for scope in sorted({**before.places, **after.places}):
+        old_suspension, new_suspension = old.get(scope.partner), new.get(scope.partner)
+        key = (
+            before.places.get(scope),
+            after.places.get(scope),
+            old_suspension,
+            new_suspension,
+        )
+        place = places.setdefault(key, len(representatives))
+        if place == len(representatives):
+            representatives.append((scope, old_suspension, new_suspension))
+        scopes.append((scope, place))
+    return _Comparing(representatives, scopes)
 
 
 class _Difference(NamedTuple):
@@ -120,10 +167,8 @@ def _granted_differently(before: PermissionTimeline, after: PermissionTimeline) 
     if before.restrictions:
         scopes: Iterable[Scope] = before.segments
     else:
-        scopes = {
-            (id(segments), id(after.segments.get(scope))): scope
-            for scope, segments in before.segments.items()
-        }.values()
+        comparing = _comparing(before.courses.parting, after.courses.parting, (), ())
+        scopes = (scope for scope, _, _ in comparing.representatives)
     return (
         scope
         for scope in scopes
@@ -143,27 +188,18 @@ def _first_loss(
 
 def next_change_at(timeline: PermissionTimeline, catalog: Catalog, after: Instant) -> Instant:
     """Tell when a permission begins or lapses by itself next after `after`, or FOREVER."""
-    instants = [
-        instant
-        for scope, suspension in _faring_differently(timeline, catalog)
-        for interval in allowed_intervals(timeline, suspension, scope, after)
-        for instant in interval
-        if instant > after
-    ]
-    return min(instants, default=FOREVER)
-
-
-def _faring_differently(
-    timeline: PermissionTimeline, catalog: Catalog
-) -> Iterable[tuple[Scope, Interval | None]]:
-    """Give the scopes, with the suspensions of their partners; one of those that fare alike."""
-    scopes = ((scope, catalog.suspension_of(scope)) for scope in timeline.segments)
+    parting = timeline.courses.parting
     if timeline.restrictions:
-        return scopes
-    return {
-        (id(timeline.segments[scope]), suspension): (scope, suspension)
-        for scope, suspension in scopes
-    }.values()
+        parting = _each_by_itself(timeline, NOBODY)
+    comparing = _comparing(parting, parting, catalog.suspensions, catalog.suspensions)
+    found = FOREVER
+    for scope, suspension, _ in comparing.representatives:
+        # In order, and of those that end later the first has whatever comes next.
+        intervals = allowed_intervals(timeline, suspension, scope, after)
+        if intervals:
+            start, end = intervals[0]
+            found = min(found, start if start > after else end)
+    return found
 
 
 def lapses_and_beginnings(
