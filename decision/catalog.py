@@ -124,6 +124,11 @@ class Catalog:
         return Matrix(self.matrix_rows)
 
     @cached_property
+    def latest_types(self) -> frozenset[str]:
+        """The consent types of which only the latest consent counts."""
+        return frozenset(code for code, found in self.consent_types.items() if found.latest_counts)
+
+    @cached_property
     def suspensions(self) -> tuple[tuple[str, Interval], ...]:
         """The partners that are suspended at some time, in order, and when they are."""
         return tuple(
