@@ -50,9 +50,9 @@ class StoredState:
         return max(now, self.watched_through)
 
     def timeline(self, numbers: CodeNumbers) -> PermissionTimeline:
-        """Give what the record says. Raises as `record.decode` does."""
+        """Give what the record says. Raises as `record.decode_for_comparing` does."""
         if self._timeline is None:
-            self._timeline = record.decode(self.record, numbers).timeline
+            self._timeline = record.decode_for_comparing(self.record, numbers)
         return self._timeline
 
 

@@ -7,7 +7,15 @@ cache stamps them.
 """
 
 from store.record.layout import NARROW, WIDE
-from store.record.reading import Header, Record, content_of, decode, decode_header, read_basis
+from store.record.reading import (
+    Header,
+    Record,
+    content_of,
+    decode,
+    decode_for_comparing,
+    decode_header,
+    read_basis,
+)
 from store.record.writing import TRIM_MARGIN_MICROSECONDS, encode, stamp
 
 __all__ = [
@@ -18,6 +26,7 @@ __all__ = [
     "Record",
     "content_of",
     "decode",
+    "decode_for_comparing",
     "decode_header",
     "encode",
     "read_basis",

@@ -2,14 +2,17 @@
 
 import struct
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from functools import lru_cache, partial
+from typing import Final, NamedTuple, overload
 
 from decision.instants import BEGINNING, FOREVER, Instant
+from decision.partings import PARTINGS_KEPT_MAX, Parting, parting_of
 from decision.reasons import Reason
 from decision.scopes import Scope
 from decision.timeline import (
     NO_BASIS,
     Basis,
+    Courses,
     PermissionTimeline,
     RestrictedInterval,
     Segment,
@@ -37,6 +40,7 @@ from store.record.layout import (
 
 _REASONS: Final = {reason.value: reason for reason in Reason}
 _DAMAGED: Final = "a cached record is damaged"
+_NUMBERS_OF_SPAN: Final = 4
 
 
 class Header(NamedTuple):
@@ -205,3 +209,109 @@ def _instants_of(record: bytes, parts: Parts) -> tuple[Instant, ...]:
         return (BEGINNING, FOREVER, *[second * MICROSECONDS_PER_SECOND for second in seconds])
     kept = struct.unpack_from(f"<{parts.instant_count}q", record, parts.instants_at)
     return (BEGINNING, FOREVER, *kept)
+
+
+def decode_for_comparing(record: bytes, numbers: CodeNumbers) -> PermissionTimeline:
+    """Read the timeline of a whole record as `decode` does, but each basis when it is asked for.
+
+    Comparisons ask for hardly any. Raises ValueError and KeyError as `decode` does; of a basis that
+    is damaged not before it is asked for.
+    """
+    header = decode_header(record)
+    layout = LAYOUTS.get(record[0])
+    if layout is None:
+        message = "a cached record of a format that is not read any more"
+        raise ValueError(message)
+    parts = parts_of(record, layout)
+    instants = _instants_of(record, parts)
+    parting, firsts = _parting_of(
+        record[parts.scopes_at : parts.spans_at],
+        record[parts.courses_at : parts.bases_at],
+        layout,
+        numbers,
+    )
+    span_count = (parts.patterns_at - parts.spans_at) // layout.span.size
+    spans = struct.unpack_from(
+        f"<{span_count * _NUMBERS_OF_SPAN}{layout.index_letter}", record, parts.spans_at
+    )
+    try:
+        courses = [_course_at(spans, first, instants, layout) for first in firsts]
+        restrictions = (
+            _Reader(record, layout, numbers).restrictions(None) if parts.pattern_count else ()
+        )
+    except IndexError as error:
+        raise ValueError(_DAMAGED) from error
+    bases = _BasesWhenAsked(record, parts, instants, numbers, layout)
+    return PermissionTimeline(header.is_known, Courses(parting, courses), restrictions, bases)
+
+
+@lru_cache(PARTINGS_KEPT_MAX)
+def _parting_of(
+    scopes: bytes, firsts: bytes, layout: Layout, numbers: CodeNumbers
+) -> tuple[Parting, Sequence[int]]:
+    """Give the scopes of a record's cells by their courses, and the first span of each course."""
+    count = len(scopes) // layout.scope_bytes
+    parts: dict[int, list[Scope]] = {}
+    for number, first in zip(
+        struct.unpack(f"<{count}{layout.scope_letter}", scopes),
+        struct.unpack(f"<{count}{layout.index_letter}", firsts),
+        strict=True,
+    ):
+        scope = numbers.scope(wide_scope_number(number) if layout is NARROW else number)
+        parts.setdefault(first, []).append(scope)
+    return parting_of(parts.values()), list(parts)
+
+
+def _course_at(
+    spans: Sequence[int], first: int, instants: Sequence[Instant], layout: Layout
+) -> Sequence[Segment]:
+    """Read the course that begins with a span. Raises IndexError where it has no end."""
+    course: list[Segment] = []
+    at = first * _NUMBERS_OF_SPAN
+    reason = 0
+    while not reason & LAST_SPAN:
+        basis, reason = spans[at + 2], spans[at + 3]
+        course.append(
+            Segment(
+                instants[spans[at]],
+                instants[spans[at + 1]],
+                _REASONS[reason & ~LAST_SPAN],
+                NO_BASIS if basis == layout.no_basis_index else basis,
+            )
+        )
+        at += _NUMBERS_OF_SPAN
+    return course
+
+
+class _BasesWhenAsked(Sequence[Basis]):
+    """The bases of a record, by their index there."""
+
+    def __init__(
+        self,
+        record: bytes,
+        parts: Parts,
+        instants: tuple[Instant, ...],
+        numbers: CodeNumbers,
+        layout: Layout,
+    ) -> None:
+        self._count = parts.basis_count
+        self._read = partial(
+            _basis_at,
+            record,
+            parts=parts,
+            instants=instants,
+            numbers=numbers,
+            layout=layout,
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> Basis: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Basis]: ...
+    def __getitem__(self, index: int | slice) -> Basis | Sequence[Basis]:
+        if isinstance(index, slice):
+            return [self._read(place) for place in range(*index.indices(self._count))]
+        return self._read(index)
+
+    def __len__(self) -> int:
+        return self._count
