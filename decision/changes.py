@@ -14,7 +14,7 @@ from decision.catalog import Catalog, Interval
 from decision.instants import FOREVER, Instant
 from decision.partings import PARTINGS_KEPT_MAX, Parting, parting_of
 from decision.scopes import Scope
-from decision.timeline import NOBODY, PermissionTimeline
+from decision.timeline import PermissionTimeline
 
 
 class Direction(Enum):
@@ -43,21 +43,16 @@ def permission_changes(
     at: Instant,
 ) -> Iterator[PermissionChange]:
     """Compare what is allowed from `at` on, scope by scope, in a stable order."""
-    if before.restrictions or after.restrictions:
-        # Restrictions tell scopes apart that share their segments.
-        parting = _each_by_itself(before, after)
-        comparing = _comparing(
-            parting, parting, before_catalog.suspensions, after_catalog.suspensions
-        )
-    else:
-        comparing = _comparing(
-            before.courses.parting,
-            after.courses.parting,
-            before_catalog.suspensions,
-            after_catalog.suspensions,
-        )
+    comparing = _comparing_timelines(
+        before, after, before_catalog.suspensions, after_catalog.suspensions
+    )
+    is_denied_alike = _is_denied_alike(before, after)
     differences = [
-        _difference(before, old_suspension, after, new_suspension, scope, at)
+        None
+        if is_denied_alike
+        and old_suspension == new_suspension
+        and before.granted_intervals(scope) == after.granted_intervals(scope)
+        else _difference(before, old_suspension, after, new_suspension, scope, at)
         for scope, old_suspension, new_suspension in comparing.representatives
     ]
     if any(differences):
@@ -69,9 +64,12 @@ def permission_changes(
                 )
 
 
-def _each_by_itself(before: PermissionTimeline, after: PermissionTimeline) -> Parting:
-    scopes = {**before.courses.parting.places, **after.courses.parting.places}
-    return parting_of((scope,) for scope in scopes)
+def _is_denied_alike(before: PermissionTimeline, after: PermissionTimeline) -> bool:
+    """Tell whether two timelines differ in what grants allow only.
+
+    Most writes leave most scopes as they are, which is seen sooner so than it is worked out.
+    """
+    return before.is_known == after.is_known and [*before.restrictions] == [*after.restrictions]
 
 
 _Suspensions: TypeAlias = tuple[tuple[str, Interval], ...]
@@ -86,6 +84,19 @@ class _Comparing(NamedTuple):
 
     representatives: Sequence[tuple[Scope, Interval | None, Interval | None]]
     scopes: Sequence[tuple[Scope, int]]
+
+
+def _comparing_timelines(
+    before: PermissionTimeline,
+    after: PermissionTimeline,
+    old_suspensions: _Suspensions,
+    new_suspensions: _Suspensions,
+) -> _Comparing:
+    old, new = before.courses.parting, after.courses.parting
+    if before.restrictions or after.restrictions:
+        # Restrictions tell scopes apart that share their segments.
+        old = new = parting_of((scope,) for scope in {**old.places, **new.places})
+    return _comparing(old, new, old_suspensions, new_suspensions)
 
 
 @lru_cache(PARTINGS_KEPT_MAX)
@@ -109,6 +120,29 @@ def _comparing(
             representatives.append((scope, old_suspension, new_suspension))
         scopes.append((scope, place))
     return _Comparing(representatives, scopes)
+
+
+def allowed_otherwise(
+    before: PermissionTimeline, after: PermissionTimeline, since: Instant
+) -> Iterator[tuple[Scope, Sequence[Interval]]]:
+    """Give the scopes of which something else is allowed from `since` on, suspensions aside.
+
+    With each come the intervals that end later and in which it is allowed now.
+    """
+    comparing = _comparing_timelines(before, after, (), ())
+    is_denied_alike = _is_denied_alike(before, after)
+    others: list[Sequence[Interval] | None] = []
+    for scope, _, _ in comparing.representatives:
+        if is_denied_alike and before.granted_intervals(scope) == after.granted_intervals(scope):
+            others.append(None)
+            continue
+        old = allowed_intervals(before, None, scope, since)
+        new = allowed_intervals(after, None, scope, since)
+        others.append(None if _from(since, old) == _from(since, new) else new)
+    for scope, place in comparing.scopes:
+        intervals = others[place]
+        if intervals is not None:
+            yield scope, intervals
 
 
 class _Difference(NamedTuple):
@@ -147,9 +181,7 @@ def first_losses(
     not only under those it was made under. What a suspension takes away is the publication's doing,
     and what one hides for a while can be lost all the same (`design.md`, "No stale ALLOW").
     """
-    # Most writes leave most scopes as they are, which is seen sooner than it is worked out.
-    is_denied_alike = after.is_known and [*after.restrictions] == [*before.restrictions]
-    if is_denied_alike:
+    if _is_denied_alike(before, after):
         found = [
             _first_loss(before, after, scope, since)
             for scope in _granted_differently(before, after)
@@ -188,10 +220,8 @@ def _first_loss(
 
 def next_change_at(timeline: PermissionTimeline, catalog: Catalog, after: Instant) -> Instant:
     """Tell when a permission begins or lapses by itself next after `after`, or FOREVER."""
-    parting = timeline.courses.parting
-    if timeline.restrictions:
-        parting = _each_by_itself(timeline, NOBODY)
-    comparing = _comparing(parting, parting, catalog.suspensions, catalog.suspensions)
+    suspensions = catalog.suspensions
+    comparing = _comparing_timelines(timeline, timeline, suspensions, suspensions)
     found = FOREVER
     for scope, suspension, _ in comparing.representatives:
         # In order, and of those that end later the first has whatever comes next.

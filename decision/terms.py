@@ -21,7 +21,7 @@ DAYS_KEPT_MAX: Final = 2**15
 """Days about which something is kept: consents of many people begin and end on the same ones."""
 
 _DAY: Final = 24 * 3600 * 1_000_000
-_HOURS: Final = [timedelta(hours=hour) for hour in range(25)]
+_PARTS_OF_DAY: Final = [timedelta(hours=hours) for hours in (0, 6, 12, 18, 24)]
 _FIRST_DAY: Final = date(1970, 1, 1)
 _FIRST_ORDINAL: Final = _FIRST_DAY.toordinal()
 
@@ -141,10 +141,10 @@ def _steady_offset(day: int, zone: ZoneInfo) -> int | None:
 def _offset_of_day(day: int, zone: ZoneInfo) -> int | None:
     """Give the offset that a zone has throughout a day of UTC, in microseconds.
 
-    It is looked up for every hour: no zone shifts its clocks twice within one.
+    It is looked up for every six hours: no zone shifts its clocks and shifts them back within them.
     """
     midnight = to_datetime(day * _DAY)
-    offsets = {(midnight + hour).astimezone(zone).utcoffset() for hour in _HOURS}
+    offsets = {(midnight + part).astimezone(zone).utcoffset() for part in _PARTS_OF_DAY}
     (offset, *others) = offsets
     return None if others or offset is None else offset // timedelta(microseconds=1)
 
