@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 from decision.answer import Answer, allowed_intervals, answer_scope, intervals_without
 from decision.catalog import Catalog, Interval
 from decision.instants import FOREVER, Instant
-from decision.partings import PARTINGS_KEPT_MAX, Parting, parting_of
+from decision.partings import PARTINGS_KEPT_MAX, Parting
 from decision.scopes import Scope
 from decision.timeline import PermissionTimeline
 
@@ -50,10 +50,10 @@ def permission_changes(
     differences = [
         None
         if is_denied_alike
-        and old_suspension == new_suspension
-        and before.granted_intervals(scope) == after.granted_intervals(scope)
-        else _difference(before, old_suspension, after, new_suspension, scope, at)
-        for scope, old_suspension, new_suspension in comparing.representatives
+        and compared.old_suspension == compared.new_suspension
+        and _are_granted_alike(before, after, compared)
+        else _difference(before, after, compared, at)
+        for compared in comparing.representatives
     ]
     if any(differences):
         for scope, place in comparing.scopes:
@@ -75,14 +75,23 @@ def _is_denied_alike(before: PermissionTimeline, after: PermissionTimeline) -> b
 _Suspensions: TypeAlias = tuple[tuple[str, Interval], ...]
 
 
+class _Compared(NamedTuple):
+    """A scope that is compared, the places of its courses, and its suspensions."""
+
+    scope: Scope
+    old_place: int | None
+    new_place: int | None
+    old_suspension: Interval | None
+    new_suspension: Interval | None
+
+
 class _Comparing(NamedTuple):
     """Which scopes are compared: one of those that fare alike, for all of them.
 
-    `representatives` come with the suspensions before and after, and `scopes` in order with the
-    place of whoever represents them.
+    `scopes` are in order, with the place of whoever represents them among `representatives`.
     """
 
-    representatives: Sequence[tuple[Scope, Interval | None, Interval | None]]
+    representatives: Sequence[_Compared]
     scopes: Sequence[tuple[Scope, int]]
 
 
@@ -92,34 +101,51 @@ def _comparing_timelines(
     old_suspensions: _Suspensions,
     new_suspensions: _Suspensions,
 ) -> _Comparing:
-    old, new = before.courses.parting, after.courses.parting
-    if before.restrictions or after.restrictions:
+    return _comparing(
+        before.courses.parting,
+        after.courses.parting,
+        old_suspensions,
+        new_suspensions,
         # Restrictions tell scopes apart that share their segments.
-        old = new = parting_of((scope,) for scope in {**old.places, **new.places})
-    return _comparing(old, new, old_suspensions, new_suspensions)
+        bool(before.restrictions or after.restrictions),
+    )
 
 
 @lru_cache(PARTINGS_KEPT_MAX)
 def _comparing(
-    before: Parting, after: Parting, old_suspensions: _Suspensions, new_suspensions: _Suspensions
+    before: Parting,
+    after: Parting,
+    old_suspensions: _Suspensions,
+    new_suspensions: _Suspensions,
+    each_by_itself: bool,  # noqa: FBT001 - a cache takes keywords for longer
 ) -> _Comparing:
     old, new = dict(old_suspensions), dict(new_suspensions)
-    places: dict[object, int] = {}
-    representatives: list[tuple[Scope, Interval | None, Interval | None]] = []
+    numbers: dict[object, int] = {}
+    representatives: list[_Compared] = []
     scopes: list[tuple[Scope, int]] = []
     for scope in sorted({**before.places, **after.places}):
-        old_suspension, new_suspension = old.get(scope.partner), new.get(scope.partner)
-        key = (
+        compared = _Compared(
+            scope,
             before.places.get(scope),
             after.places.get(scope),
-            old_suspension,
-            new_suspension,
+            old.get(scope.partner),
+            new.get(scope.partner),
         )
-        place = places.setdefault(key, len(representatives))
-        if place == len(representatives):
-            representatives.append((scope, old_suspension, new_suspension))
-        scopes.append((scope, place))
+        number = numbers.setdefault(scope if each_by_itself else compared[1:], len(numbers))
+        if number == len(representatives):
+            representatives.append(compared)
+        scopes.append((scope, number))
     return _Comparing(representatives, scopes)
+
+
+def _are_granted_alike(
+    before: PermissionTimeline, after: PermissionTimeline, compared: _Compared
+) -> bool:
+    return _granted(before, compared.old_place) == _granted(after, compared.new_place)
+
+
+def _granted(timeline: PermissionTimeline, place: int | None) -> Sequence[Interval]:
+    return () if place is None else timeline.courses.granted(place)
 
 
 def allowed_otherwise(
@@ -132,12 +158,12 @@ def allowed_otherwise(
     comparing = _comparing_timelines(before, after, (), ())
     is_denied_alike = _is_denied_alike(before, after)
     others: list[Sequence[Interval] | None] = []
-    for scope, _, _ in comparing.representatives:
-        if is_denied_alike and before.granted_intervals(scope) == after.granted_intervals(scope):
+    for compared in comparing.representatives:
+        if is_denied_alike and _are_granted_alike(before, after, compared):
             others.append(None)
             continue
-        old = allowed_intervals(before, None, scope, since)
-        new = allowed_intervals(after, None, scope, since)
+        old = allowed_intervals(before, None, compared.scope, since)
+        new = allowed_intervals(after, None, compared.scope, since)
         others.append(None if _from(since, old) == _from(since, new) else new)
     for scope, place in comparing.scopes:
         intervals = others[place]
@@ -152,13 +178,9 @@ class _Difference(NamedTuple):
 
 
 def _difference(
-    before: PermissionTimeline,
-    old_suspension: Interval | None,
-    after: PermissionTimeline,
-    new_suspension: Interval | None,
-    scope: Scope,
-    at: Instant,
+    before: PermissionTimeline, after: PermissionTimeline, compared: _Compared, at: Instant
 ) -> _Difference | None:
+    scope, _, _, old_suspension, new_suspension = compared
     old = _from(at, allowed_intervals(before, old_suspension, scope, at))
     new = _from(at, allowed_intervals(after, new_suspension, scope, at))
     if old == new:
@@ -196,15 +218,10 @@ def _granted_differently(before: PermissionTimeline, after: PermissionTimeline) 
 
     Without restrictions one of those that share their segments stands for all of them.
     """
-    if before.restrictions:
-        scopes: Iterable[Scope] = before.segments
-    else:
-        comparing = _comparing(before.courses.parting, after.courses.parting, (), ())
-        scopes = (scope for scope, _, _ in comparing.representatives)
     return (
-        scope
-        for scope in scopes
-        if before.granted_intervals(scope) != after.granted_intervals(scope)
+        compared.scope
+        for compared in _comparing_timelines(before, after, (), ()).representatives
+        if not _are_granted_alike(before, after, compared)
     )
 
 
@@ -222,13 +239,19 @@ def next_change_at(timeline: PermissionTimeline, catalog: Catalog, after: Instan
     """Tell when a permission begins or lapses by itself next after `after`, or FOREVER."""
     suspensions = catalog.suspensions
     comparing = _comparing_timelines(timeline, timeline, suspensions, suspensions)
+    is_plain = timeline.is_known and not timeline.restrictions
     found = FOREVER
-    for scope, suspension, _ in comparing.representatives:
-        # In order, and of those that end later the first has whatever comes next.
-        intervals = allowed_intervals(timeline, suspension, scope, after)
-        if intervals:
-            start, end = intervals[0]
-            found = min(found, start if start > after else end)
+    for scope, place, _, suspension, _ in comparing.representatives:
+        intervals = (
+            _granted(timeline, place)
+            if is_plain and suspension is None
+            else allowed_intervals(timeline, suspension, scope, after)
+        )
+        # They are in order: of those that end later the first has whatever comes next.
+        for start, end in intervals:
+            if end > after:
+                found = min(found, start if start > after else end)
+                break
     return found
 
 
