@@ -11,13 +11,8 @@ from decision.grants import AlikeEndings, Ending, Grant
 from decision.partings import PARTINGS_KEPT_MAX, Parting, parting_of
 from decision.scopes import Scope
 
-
-class Covering(NamedTuple):
-    """Which grant covers a scope, and what ends the scope of it."""
-
-    grant_index: int
-    ending: Ending
-
+Covering: TypeAlias = tuple[int, Ending]
+"""The index of a grant that covers a scope, and what ends the scope of it."""
 
 _Lists: TypeAlias = tuple[Sequence[Scope], ...]
 
@@ -40,10 +35,10 @@ def covered_alike(grants: Sequence[Grant]) -> CoveredScopes:
         scopes = endings.scopes
         coverings = coverings_by_list.get(id(scopes))
         if coverings is None:
-            coverings_by_list[id(scopes)] = [Covering(index, endings.ending)]
+            coverings_by_list[id(scopes)] = [(index, endings.ending)]
             lists.append(scopes)
         else:
-            coverings.append(Covering(index, endings.ending))
+            coverings.append((index, endings.ending))
     parting, numbers_of_parts = _parting_of(tuple(lists))
     coverings_of_lists = list(coverings_by_list.values())
     return CoveredScopes(
@@ -61,7 +56,7 @@ def _scope_by_scope(grants: Sequence[Grant]) -> CoveredScopes:
     by_scope: dict[Scope, list[Covering]] = {}
     for index, grant in enumerate(grants):
         for scope, ending in grant.endings.items():
-            by_scope.setdefault(scope, []).append(Covering(index, ending))
+            by_scope.setdefault(scope, []).append((index, ending))
     alike: dict[tuple[Covering, ...], list[Scope]] = {}
     for scope, coverings in by_scope.items():
         alike.setdefault(tuple(coverings), []).append(scope)

@@ -7,7 +7,7 @@ the ledger's business.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from decision.catalog import Catalog, Effect, Wording
 from decision.events import (
@@ -70,26 +70,15 @@ def unmatched_of(catalog: Catalog, events: Iterable[TimelineEvent]) -> Sequence[
     return derivation.unmatched
 
 
-class _Draft:
+class _Draft(NamedTuple):
     """A grant before anything but its term has ended it."""
 
-    __slots__ = ("event_id", "matrix_row_id", "obtained_at", "product", "term_end", "wording")
-
-    def __init__(
-        self,
-        event_id: str,
-        wording: Wording,
-        product: Product | None,
-        obtained_at: Instant,
-        term_end: Ending,
-        matrix_row_id: str = "",
-    ) -> None:
-        self.event_id = event_id
-        self.wording = wording
-        self.product = product
-        self.obtained_at = obtained_at
-        self.term_end = term_end
-        self.matrix_row_id = matrix_row_id
+    event_id: str
+    wording: Wording
+    product: Product | None
+    obtained_at: Instant
+    term_end: Ending
+    matrix_row_id: str = ""
 
 
 class _Derivation:
