@@ -145,7 +145,7 @@ def _are_granted_alike(
 
 
 def _granted(timeline: PermissionTimeline, place: int | None) -> Sequence[Interval]:
-    return () if place is None else timeline.courses.granted(place)
+    return [] if place is None else timeline.courses.granted(place)
 
 
 def allowed_otherwise(

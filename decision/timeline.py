@@ -120,7 +120,7 @@ class PermissionTimeline:
         """Give, in order and joined, the intervals in which grants allow a scope."""
         courses = self.courses
         place = courses.parting.places.get(scope)
-        return () if place is None else courses.granted(place)
+        return [] if place is None else courses.granted(place)
 
 
 def granted_intervals(segments: Iterable[Segment]) -> Sequence[Interval]:
