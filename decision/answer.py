@@ -131,14 +131,15 @@ def allowed_intervals_by_scope(
     timeline: PermissionTimeline, after: Instant
 ) -> Iterator[tuple[Scope, Sequence[Interval]]]:
     """Give `allowed_intervals` of every scope, suspensions aside."""
-    # Scopes that share their segments fare alike, unless a restriction tells them apart.
-    fares_alike = not timeline.restrictions
-    found: dict[int, Sequence[Interval]] = {}
-    for scope, segments in timeline.segments.items():
-        intervals = found.get(id(segments)) if fares_alike else None
-        if intervals is None:
-            intervals = found[id(segments)] = allowed_intervals(timeline, None, scope, after)
-        yield scope, intervals
+    for part in timeline.courses.parting.parts:
+        # Scopes that share their segments fare alike, unless a restriction tells them apart.
+        if timeline.restrictions:
+            for scope in part:
+                yield scope, allowed_intervals(timeline, None, scope, after)
+        else:
+            intervals = allowed_intervals(timeline, None, part[0], after)
+            for scope in part:
+                yield scope, intervals
 
 
 def intervals_without(

@@ -124,6 +124,20 @@ class Catalog:
         return Matrix(self.matrix_rows)
 
     @cached_property
+    def latest_types(self) -> frozenset[str]:
+        """The consent types of which only the latest consent counts."""
+        return frozenset(code for code, found in self.consent_types.items() if found.latest_counts)
+
+    @cached_property
+    def suspensions(self) -> tuple[tuple[str, Interval], ...]:
+        """The partners that are suspended at some time, in order, and when they are."""
+        return tuple(
+            (code, partner.suspension)
+            for code, partner in sorted(self.partners.items())
+            if partner.suspension is not None
+        )
+
+    @cached_property
     def _wordings_by_type(self) -> Mapping[str, list[Wording]]:
         by_type: dict[str, list[Wording]] = {}
         for wording in sorted(self.wordings, key=lambda wording: wording.in_force.start):
@@ -142,12 +156,21 @@ class Catalog:
         """Give the wordings of a type in the order in which they came into force."""
         return self._wordings_by_type.get(consent_type, ())
 
+    @cached_property
+    def _starts_by_type(self) -> Mapping[str, list[Instant]]:
+        return {
+            consent_type: [wording.in_force.start for wording in wordings]
+            for consent_type, wordings in self._wordings_by_type.items()
+        }
+
     def wording_in_force(self, consent_type: str, at: Instant) -> Wording | None:
         """Give the wording of a type in force at an instant."""
-        wordings = self.wordings_of(consent_type)
-        index = bisect_right(wordings, at, key=lambda wording: wording.in_force.start)
-        if index and wordings[index - 1].in_force.holds_at(at):
-            return wordings[index - 1]
+        index = bisect_right(self._starts_by_type.get(consent_type, ()), at)
+        if index:
+            wording = self._wordings_by_type[consent_type][index - 1]
+            # It came into force before.
+            if at < wording.in_force.end:
+                return wording
         return None
 
     @cached_property

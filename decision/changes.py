@@ -6,11 +6,13 @@ write narrows, what a revocation ended, who gains and loses by a publication, an
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
-from typing import NamedTuple
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
 from decision.answer import Answer, allowed_intervals, answer_scope, intervals_without
 from decision.catalog import Catalog, Interval
 from decision.instants import FOREVER, Instant
+from decision.partings import PARTINGS_KEPT_MAX, Parting
 from decision.scopes import Scope
 from decision.timeline import PermissionTimeline
 
@@ -41,27 +43,132 @@ def permission_changes(
     at: Instant,
 ) -> Iterator[PermissionChange]:
     """Compare what is allowed from `at` on, scope by scope, in a stable order."""
-    # Scopes that share their segments fare alike, unless a restriction tells them apart.
-    fares_alike = not before.restrictions and not after.restrictions
-    found: dict[object, _Difference | None] = {}
-    for scope in sorted({*before.segments, *after.segments}):
-        old_suspension = before_catalog.suspension_of(scope)
-        new_suspension = after_catalog.suspension_of(scope)
-        key: object = scope
-        if fares_alike:
-            key = (
-                id(before.segments.get(scope)),
-                id(after.segments.get(scope)),
-                old_suspension,
-                new_suspension,
-            )
-        if key not in found:
-            found[key] = _difference(before, old_suspension, after, new_suspension, scope, at)
-        difference = found[key]
-        if difference is not None:
-            yield PermissionChange(
-                scope, difference.direction, at, difference.before, difference.after
-            )
+    comparing = _comparing_timelines(
+        before, after, before_catalog.suspensions, after_catalog.suspensions
+    )
+    is_denied_alike = _is_denied_alike(before, after)
+    differences = [
+        None
+        if is_denied_alike
+        and compared.old_suspension == compared.new_suspension
+        and _are_granted_alike(before, after, compared)
+        else _difference(before, after, compared, at)
+        for compared in comparing.representatives
+    ]
+    if any(differences):
+        for scope, place in comparing.scopes:
+            difference = differences[place]
+            if difference is not None:
+                yield PermissionChange(
+                    scope, difference.direction, at, difference.before, difference.after
+                )
+
+
+def _is_denied_alike(before: PermissionTimeline, after: PermissionTimeline) -> bool:
+    """Tell whether two timelines differ in what grants allow only.
+
+    Most writes leave most scopes as they are, which is seen sooner so than it is worked out.
+    """
+    return before.is_known == after.is_known and [*before.restrictions] == [*after.restrictions]
+
+
+_Suspensions: TypeAlias = tuple[tuple[str, Interval], ...]
+
+
+class _Compared(NamedTuple):
+    """A scope that is compared, the places of its courses, and its suspensions."""
+
+    scope: Scope
+    old_place: int | None
+    new_place: int | None
+    old_suspension: Interval | None
+    new_suspension: Interval | None
+
+
+class _Comparing(NamedTuple):
+    """Which scopes are compared: one of those that fare alike, for all of them.
+
+    `scopes` are in order, with the place of whoever represents them among `representatives`.
+    """
+
+    representatives: Sequence[_Compared]
+    scopes: Sequence[tuple[Scope, int]]
+
+
+def _comparing_timelines(
+    before: PermissionTimeline,
+    after: PermissionTimeline,
+    old_suspensions: _Suspensions,
+    new_suspensions: _Suspensions,
+) -> _Comparing:
+    return _comparing(
+        before.courses.parting,
+        after.courses.parting,
+        old_suspensions,
+        new_suspensions,
+        # Restrictions tell scopes apart that share their segments.
+        bool(before.restrictions or after.restrictions),
+    )
+
+
+@lru_cache(PARTINGS_KEPT_MAX)
+def _comparing(
+    before: Parting,
+    after: Parting,
+    old_suspensions: _Suspensions,
+    new_suspensions: _Suspensions,
+    each_by_itself: bool,  # noqa: FBT001 - a cache takes keywords for longer
+) -> _Comparing:
+    old, new = dict(old_suspensions), dict(new_suspensions)
+    numbers: dict[object, int] = {}
+    representatives: list[_Compared] = []
+    scopes: list[tuple[Scope, int]] = []
+    for scope in sorted({**before.places, **after.places}):
+        compared = _Compared(
+            scope,
+            before.places.get(scope),
+            after.places.get(scope),
+            old.get(scope.partner),
+            new.get(scope.partner),
+        )
+        number = numbers.setdefault(scope if each_by_itself else compared[1:], len(numbers))
+        if number == len(representatives):
+            representatives.append(compared)
+        scopes.append((scope, number))
+    return _Comparing(representatives, scopes)
+
+
+def _are_granted_alike(
+    before: PermissionTimeline, after: PermissionTimeline, compared: _Compared
+) -> bool:
+    return _granted(before, compared.old_place) == _granted(after, compared.new_place)
+
+
+def _granted(timeline: PermissionTimeline, place: int | None) -> Sequence[Interval]:
+    return [] if place is None else timeline.courses.granted(place)
+
+
+def allowed_otherwise(
+    before: PermissionTimeline, after: PermissionTimeline, since: Instant
+) -> Iterator[tuple[Scope, Sequence[Interval]]]:
+    """Give the scopes of which something else is allowed from `since` on, suspensions aside.
+
+    With each come the intervals that end later and in which it is allowed now.
+    """
+    comparing = _comparing_timelines(before, after, (), ())
+    is_denied_alike = _is_denied_alike(before, after)
+    others: list[Sequence[Interval] | None] = []
+    for compared in comparing.representatives:
+        if is_denied_alike and _are_granted_alike(before, after, compared):
+            others.append(None)
+            continue
+        old = allowed_intervals(before, None, compared.scope, since)
+        new = allowed_intervals(after, None, compared.scope, since)
+        others.append(None if _from(since, old) == _from(since, new) else new)
+    for scope, place in comparing.scopes:
+        intervals = others[place]
+        if intervals is not None:
+            yield scope, intervals
 
 
 class _Difference(NamedTuple):
@@ -71,13 +178,9 @@ class _Difference(NamedTuple):
 
 
 def _difference(
-    before: PermissionTimeline,
-    old_suspension: Interval | None,
-    after: PermissionTimeline,
-    new_suspension: Interval | None,
-    scope: Scope,
-    at: Instant,
+    before: PermissionTimeline, after: PermissionTimeline, compared: _Compared, at: Instant
 ) -> _Difference | None:
+    scope, _, _, old_suspension, new_suspension = compared
     old = _from(at, allowed_intervals(before, old_suspension, scope, at))
     new = _from(at, allowed_intervals(after, new_suspension, scope, at))
     if old == new:
@@ -100,9 +203,7 @@ def first_losses(
     not only under those it was made under. What a suspension takes away is the publication's doing,
     and what one hides for a while can be lost all the same (`design.md`, "No stale ALLOW").
     """
-    # Most writes leave most scopes as they are, which is seen sooner than it is worked out.
-    is_denied_alike = after.is_known and [*after.restrictions] == [*before.restrictions]
-    if is_denied_alike:
+    if _is_denied_alike(before, after):
         found = [
             _first_loss(before, after, scope, since)
             for scope in _granted_differently(before, after)
@@ -117,17 +218,10 @@ def _granted_differently(before: PermissionTimeline, after: PermissionTimeline) 
 
     Without restrictions one of those that share their segments stands for all of them.
     """
-    if before.restrictions:
-        scopes: Iterable[Scope] = before.segments
-    else:
-        scopes = {
-            (id(segments), id(after.segments.get(scope))): scope
-            for scope, segments in before.segments.items()
-        }.values()
     return (
-        scope
-        for scope in scopes
-        if before.granted_intervals(scope) != after.granted_intervals(scope)
+        compared.scope
+        for compared in _comparing_timelines(before, after, (), ()).representatives
+        if not _are_granted_alike(before, after, compared)
     )
 
 
@@ -143,27 +237,22 @@ def _first_loss(
 
 def next_change_at(timeline: PermissionTimeline, catalog: Catalog, after: Instant) -> Instant:
     """Tell when a permission begins or lapses by itself next after `after`, or FOREVER."""
-    instants = [
-        instant
-        for scope, suspension in _faring_differently(timeline, catalog)
-        for interval in allowed_intervals(timeline, suspension, scope, after)
-        for instant in interval
-        if instant > after
-    ]
-    return min(instants, default=FOREVER)
-
-
-def _faring_differently(
-    timeline: PermissionTimeline, catalog: Catalog
-) -> Iterable[tuple[Scope, Interval | None]]:
-    """Give the scopes, with the suspensions of their partners; one of those that fare alike."""
-    scopes = ((scope, catalog.suspension_of(scope)) for scope in timeline.segments)
-    if timeline.restrictions:
-        return scopes
-    return {
-        (id(timeline.segments[scope]), suspension): (scope, suspension)
-        for scope, suspension in scopes
-    }.values()
+    suspensions = catalog.suspensions
+    comparing = _comparing_timelines(timeline, timeline, suspensions, suspensions)
+    is_plain = timeline.is_known and not timeline.restrictions
+    found = FOREVER
+    for scope, place, _, suspension, _ in comparing.representatives:
+        intervals = (
+            _granted(timeline, place)
+            if is_plain and suspension is None
+            else allowed_intervals(timeline, suspension, scope, after)
+        )
+        # They are in order: of those that end later the first has whatever comes next.
+        for start, end in intervals:
+            if end > after:
+                found = min(found, start if start > after else end)
+                break
+    return found
 
 
 def lapses_and_beginnings(

@@ -4,29 +4,27 @@ What lives here: the parting of a person's scopes into those that have the same 
 ends, so that each part is worked out once. It is the inner loop of every fold.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from decision.grants import AlikeEndings, Ending, Grant
+from decision.partings import PARTINGS_KEPT_MAX, Parting, parting_of
 from decision.scopes import Scope
 
-PARTINGS_KEPT_MAX: Final = 4096
-"""Combinations of wordings whose parting is kept; a catalog has few, and people repeat them."""
-
-
-class Covering(NamedTuple):
-    """Which grant covers a scope, and what ends the scope of it."""
-
-    grant_index: int
-    ending: Ending
-
-
-CoveredScopes: TypeAlias = tuple[Sequence[Scope], Sequence[Covering]]
+Covering: TypeAlias = tuple[int, Ending]
+"""The index of a grant that covers a scope, and what ends the scope of it."""
 
 _Lists: TypeAlias = tuple[Sequence[Scope], ...]
 
 
-def covered_alike(grants: Sequence[Grant]) -> Iterable[CoveredScopes]:
+class CoveredScopes(NamedTuple):
+    """Scopes parted by what covers them, with the coverings of each part in the grants' order."""
+
+    parting: Parting
+    coverings: Sequence[Sequence[Covering]]
+
+
+def covered_alike(grants: Sequence[Grant]) -> CoveredScopes:
     """Part the scopes of grants by what covers them, in the order in which they are first met."""
     coverings_by_list: dict[int, list[Covering]] = {}
     lists: list[Sequence[Scope]] = []
@@ -34,43 +32,44 @@ def covered_alike(grants: Sequence[Grant]) -> Iterable[CoveredScopes]:
         endings = grant.endings
         if type(endings) is not AlikeEndings:
             return _scope_by_scope(grants)
-        coverings = coverings_by_list.get(id(endings.scopes))
+        scopes = endings.scopes
+        coverings = coverings_by_list.get(id(scopes))
         if coverings is None:
-            coverings = coverings_by_list[id(endings.scopes)] = []
-            lists.append(endings.scopes)
-        coverings.append(Covering(index, endings.ending))
+            coverings_by_list[id(scopes)] = [(index, endings.ending)]
+            lists.append(scopes)
+        else:
+            coverings.append((index, endings.ending))
+    parting, numbers_of_parts = _parting_of(tuple(lists))
     coverings_of_lists = list(coverings_by_list.values())
-    return [
-        (scopes, _merged([coverings_of_lists[number] for number in numbers]))
-        for scopes, numbers in _parting_of(tuple(lists))
-    ]
+    return CoveredScopes(
+        parting,
+        [
+            coverings_of_lists[numbers[0]]
+            if len(numbers) == 1
+            else sorted(covering for number in numbers for covering in coverings_of_lists[number])
+            for numbers in numbers_of_parts
+        ],
+    )
 
 
-def _merged(coverings: Sequence[Sequence[Covering]]) -> Sequence[Covering]:
-    """Put coverings in the order of the grants, each of which is in one of them only."""
-    if len(coverings) == 1:
-        return coverings[0]
-    return sorted(covering for part in coverings for covering in part)
-
-
-def _scope_by_scope(grants: Sequence[Grant]) -> Iterable[CoveredScopes]:
+def _scope_by_scope(grants: Sequence[Grant]) -> CoveredScopes:
     by_scope: dict[Scope, list[Covering]] = {}
     for index, grant in enumerate(grants):
         for scope, ending in grant.endings.items():
-            by_scope.setdefault(scope, []).append(Covering(index, ending))
+            by_scope.setdefault(scope, []).append((index, ending))
     alike: dict[tuple[Covering, ...], list[Scope]] = {}
     for scope, coverings in by_scope.items():
         alike.setdefault(tuple(coverings), []).append(scope)
-    return [(scopes, coverings) for coverings, scopes in alike.items()]
+    return CoveredScopes(parting_of(alike.values()), list(alike))
 
 
-_Parting: TypeAlias = Sequence[tuple[Sequence[Scope], Sequence[int]]]
+_PartedLists: TypeAlias = tuple[Parting, Sequence[Sequence[int]]]
 
 # By the identities of lists of scopes, which are kept beside so that nobody else gets them.
-_partings: dict[tuple[int, ...], tuple[_Lists, _Parting]] = {}
+_partings: dict[tuple[int, ...], tuple[_Lists, _PartedLists]] = {}
 
 
-def _parting_of(lists: _Lists) -> _Parting:
+def _parting_of(lists: _Lists) -> _PartedLists:
     """Part the scopes of several lists by the numbers of the lists in which they are."""
     key = tuple(map(id, lists))
     found = _partings.get(key)
@@ -81,7 +80,7 @@ def _parting_of(lists: _Lists) -> _Parting:
     return found[1]
 
 
-def _part(lists: _Lists) -> _Parting:
+def _part(lists: _Lists) -> _PartedLists:
     numbers_by_scope: Mapping[Scope, list[int]] = {
         scope: [] for scopes in lists for scope in scopes
     }
@@ -91,4 +90,4 @@ def _part(lists: _Lists) -> _Parting:
     parting: dict[tuple[int, ...], list[Scope]] = {}
     for scope, numbers in numbers_by_scope.items():
         parting.setdefault(tuple(numbers), []).append(scope)
-    return [(scopes, numbers) for numbers, scopes in parting.items()]
+    return parting_of(parting.values()), list(parting)

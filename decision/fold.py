@@ -7,7 +7,7 @@ the ledger's business.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from decision.catalog import Catalog, Effect, Wording
 from decision.events import (
@@ -70,26 +70,15 @@ def unmatched_of(catalog: Catalog, events: Iterable[TimelineEvent]) -> Sequence[
     return derivation.unmatched
 
 
-class _Draft:
+class _Draft(NamedTuple):
     """A grant before anything but its term has ended it."""
 
-    __slots__ = ("event_id", "matrix_row_id", "obtained_at", "product", "term_end", "wording")
-
-    def __init__(
-        self,
-        event_id: str,
-        wording: Wording,
-        product: Product | None,
-        obtained_at: Instant,
-        term_end: Ending,
-        matrix_row_id: str = "",
-    ) -> None:
-        self.event_id = event_id
-        self.wording = wording
-        self.product = product
-        self.obtained_at = obtained_at
-        self.term_end = term_end
-        self.matrix_row_id = matrix_row_id
+    event_id: str
+    wording: Wording
+    product: Product | None
+    obtained_at: Instant
+    term_end: Ending
+    matrix_row_id: str = ""
 
 
 class _Derivation:
@@ -101,10 +90,11 @@ class _Derivation:
         self.unmatched: list[Unmatched] = []
 
     def derive(self, event: TimelineEvent) -> None:
-        if isinstance(event.body, Purchase):
-            self._derive_purchase(event.event_id, event.body)
-        elif isinstance(event.body, Consent):
-            self._derive_consent(event.event_id, event.body)
+        body = event.body
+        if isinstance(body, Purchase):
+            self._derive_purchase(event.event_id, body)
+        elif isinstance(body, Consent):
+            self._derive_consent(event.event_id, body)
 
     def _derive_purchase(self, event_id: str, purchase: Purchase) -> None:
         row = self._catalog.matrix.match(purchase.product, purchase.purchased_at)
@@ -210,54 +200,66 @@ class _Endings:
     def __init__(
         self, catalog: Catalog, events: Sequence[TimelineEvent], drafts: Sequence[_Draft]
     ) -> None:
-        self._closings: Mapping[ProductKey, _Marks] = _index(
-            (event.body.product.key, event.body.closed_at, event.event_id)
-            for event in events
-            if isinstance(event.body, ProductClosing)
+        closings: list[tuple[ProductKey, Instant, str]] = []
+        refusals: list[tuple[str, Instant, str]] = []
+        revocations: list[tuple[Selector, Instant, str]] = []
+        for event in events:
+            body = event.body
+            # Most are purchases, which end nothing.
+            if isinstance(body, Purchase):
+                continue
+            if isinstance(body, ProductClosing):
+                closings.append((body.product.key, body.closed_at, event.event_id))
+            elif isinstance(body, Revocation):
+                revocations.append((body.selector, body.revoked_at, event.event_id))
+            elif isinstance(body, Consent) and effect_of(catalog, body) is Effect.REFUSES:
+                refusals.append((body.consent_type, body.obtained_at, event.event_id))
+        self._closings: Mapping[ProductKey, _Marks] = _index(closings)
+        self._refusals: Mapping[str, _Marks] = _index(refusals)
+        self._revocations: Mapping[Selector, _Marks] = _index(revocations)
+        self._successors: Mapping[str, _Marks] = (
+            _index(
+                (draft.wording.consent_type, draft.obtained_at, draft.event_id)
+                for draft in drafts
+                if draft.wording.consent_type in catalog.latest_types
+            )
+            if catalog.latest_types
+            else {}
         )
-        self._refusals: Mapping[str, _Marks] = _index(
-            (event.body.consent_type, event.body.obtained_at, event.event_id)
-            for event in events
-            if isinstance(event.body, Consent) and effect_of(catalog, event.body) is Effect.REFUSES
-        )
-        self._revocations: Mapping[Selector, _Marks] = _index(
-            (event.body.selector, event.body.revoked_at, event.event_id)
-            for event in events
-            if isinstance(event.body, Revocation)
-        )
-        self._successors: Mapping[str, _Marks] = _index(
-            (draft.wording.consent_type, draft.obtained_at, draft.event_id)
-            for draft in drafts
-            if catalog.consent_types[draft.wording.consent_type].latest_counts
-        )
+        self._ends_only_terms = not (refusals or revocations or self._successors)
 
     def finish(self, draft: _Draft) -> Grant:
         """Give the grant of a draft, with what ends each of its scopes."""
-        consent_type = draft.wording.consent_type
+        wording = draft.wording
         term_end = self._end_as_a_whole(draft)
-        revocations = [
-            (selector, Ending(mark[0], Reason.CONSENT_REVOKED, mark[1]))
-            for selector, marks in self._revocations.items()
-            if selector.matches_grant(draft.event_id, consent_type)
-            and (mark := marks.first_at_or_after(draft.obtained_at)) is not None
-        ]
-        scopes = draft.wording.scopes
+        revocations = self._revocations_of(draft) if self._revocations else ()
         return Grant(
             draft.event_id,
-            consent_type,
-            draft.wording.version,
+            wording.consent_type,
+            wording.version,
             draft.product,
             draft.obtained_at,
             term_end,
-            {scope: _end_of_scope(scope, term_end, revocations) for scope in scopes}
+            {scope: _end_of_scope(scope, term_end, revocations) for scope in wording.scopes}
             if revocations
-            else AlikeEndings(scopes, term_end),
+            else AlikeEndings(wording.scopes, term_end),
             draft.matrix_row_id,
         )
 
+    def _revocations_of(self, draft: _Draft) -> Sequence[tuple[Selector, Ending]]:
+        return [
+            (selector, Ending(mark[0], Reason.CONSENT_REVOKED, mark[1]))
+            for selector, marks in self._revocations.items()
+            if selector.matches_grant(draft.event_id, draft.wording.consent_type)
+            and (mark := marks.first_at_or_after(draft.obtained_at)) is not None
+        ]
+
     def _end_as_a_whole(self, draft: _Draft) -> Ending:
+        ending = self._close(draft) if draft.term_end is _OPEN_UNTIL_CLOSED else draft.term_end
+        if self._ends_only_terms:
+            return ending
         consent_type = draft.wording.consent_type
-        endings = [self._close(draft) if draft.term_end is _OPEN_UNTIL_CLOSED else draft.term_end]
+        endings = [ending]
         refusals = self._refusals.get(consent_type)
         if refusals is not None and (mark := refusals.first_at_or_after(draft.obtained_at)):
             endings.append(Ending(mark[0], Reason.CONSENT_REFUSED, mark[1]))
@@ -267,7 +269,9 @@ class _Endings:
         return min(endings, key=lambda ending: ending.order)
 
     def _close(self, draft: _Draft) -> Ending:
-        closings = None if draft.product is None else self._closings.get(draft.product.key)
+        if not self._closings or draft.product is None:
+            return NEVER
+        closings = self._closings.get(draft.product.key)
         mark = None if closings is None else closings.first_at_or_after(draft.obtained_at)
         return NEVER if mark is None else Ending(mark[0], Reason.PRODUCT_CLOSED, mark[1])
 
@@ -282,15 +286,21 @@ def _end_of_scope(
     return ending
 
 
+_IMPOSING: Final = (Restriction, Acquisition)
+
+
 def _impose(catalog: Catalog, events: Sequence[TimelineEvent]) -> list[ImposedRestriction]:
     """Rules 6 and 8: the restrictions and what acquisitions bring, as far as not lifted."""
+    imposing = [event for event in events if isinstance(event.body, _IMPOSING)]
+    if not imposing:
+        return []
     liftings = _index(
         (event.body.restriction_event_id, event.body.lifted_at, event.event_id)
         for event in events
         if isinstance(event.body, Lifting)
     )
     imposed = []
-    for event in events:
+    for event in imposing:
         if isinstance(event.body, Restriction):
             restrictions = [_restriction(event.event_id, event.body)]
         elif isinstance(event.body, Acquisition):

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from decision.instants import Instant
-from decision.products import Mask, Product
+from decision.products import Mask, Product, normalise
+
+CODES_KEPT_MAX: Final = 4096
+"""Pairs of a system code and a product type whose rows are kept; senders may make up any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +81,33 @@ class Matrix:
     def __init__(self, rows: Sequence[MatrixRow]) -> None:
         """Order the rows. Rows do not change afterwards."""
         self._rows = tuple(sorted(rows, key=precedence))
+        # By exact codes: a catalog knows few, and people's products repeat them.
+        self._rows_of_codes: dict[tuple[str, str], tuple[MatrixRow, ...]] = {}
 
     def match(self, product: Product, at: Instant) -> MatrixRow | None:
         """Give the most specific row in force at `at` whose every given criterion matches."""
-        key = product.key
-        for row in self._rows:
+        if not self._rows:
+            return None
+        system_code, product_type, series, number = product
+        for row in self._rows_with_codes(system_code, product_type):
             if (
                 row.in_force_from <= at < row.in_force_to
-                and (row.system_code is None or row.system_code == product.system_code)
-                and (row.product_type is None or row.product_type == product.product_type)
-                and (row.series_mask is None or row.series_mask.matches(key.series))
-                and (row.number_mask is None or row.number_mask.matches(key.number))
+                and (row.series_mask is None or row.series_mask.matches(normalise(series)))
+                and (row.number_mask is None or row.number_mask.matches(normalise(number)))
             ):
                 return row
         return None
+
+    def _rows_with_codes(self, system_code: str, product_type: str) -> tuple[MatrixRow, ...]:
+        key = (system_code, product_type)
+        rows = self._rows_of_codes.get(key)
+        if rows is None:
+            if len(self._rows_of_codes) >= CODES_KEPT_MAX:
+                self._rows_of_codes.clear()
+            rows = self._rows_of_codes[key] = tuple(
+                row
+                for row in self._rows
+                if row.system_code in (None, system_code)
+                and row.product_type in (None, product_type)
+            )
+        return rows

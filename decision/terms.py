@@ -7,7 +7,7 @@ which term is decided in `fold`.
 import calendar
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
@@ -17,8 +17,13 @@ from decision.instants import FOREVER, LATEST, Instant, local_to_instant, to_dat
 MONTHS_PER_YEAR: Final = 12
 DAYS_PER_WEEK: Final = 7
 
-LOCAL_TIMES_KEPT_MAX: Final = 256
-"""Local times that are kept: several consents are mostly obtained by one purchase."""
+DAYS_KEPT_MAX: Final = 2**15
+"""Days about which something is kept: consents of many people begin and end on the same ones."""
+
+_DAY: Final = 24 * 3600 * 1_000_000
+_PARTS_OF_DAY: Final = [timedelta(hours=hours) for hours in (0, 6, 12, 18, 24)]
+_FIRST_DAY: Final = date(1970, 1, 1)
+_FIRST_ORDINAL: Final = _FIRST_DAY.toordinal()
 
 _DURATION: Final = re.compile(
     r"P(?=\d)(?:(\d{1,5})Y)?(?:(\d{1,6})M)?(?:(\d{1,6})W)?(?:(\d{1,7})D)?", re.ASCII
@@ -84,9 +89,15 @@ def end_of_term(start: Instant, term: Term, zone: ZoneInfo) -> Instant:
     """
     if not isinstance(term, Duration):
         return FOREVER
+    end = _end_on_steady_day(start, term, zone)
+    return end_by_calendar(start, term, zone) if end is None else end
+
+
+def end_by_calendar(start: Instant, term: Duration, zone: ZoneInfo) -> Instant:
+    """Tell the same of a duration, whatever the clocks of the zone do."""
     try:
-        local = _local_time(start, zone)
-        moved = _add_months(local, term.months) + timedelta(days=term.days)
+        local = to_datetime(start).astimezone(zone).replace(tzinfo=None)
+        moved = datetime.combine(_moved_date(local.date(), term.months, term.days), local.time())
         end = local_to_instant(moved, zone)
     except (OverflowError, ValueError):
         return FOREVER
@@ -94,13 +105,58 @@ def end_of_term(start: Instant, term: Term, zone: ZoneInfo) -> Instant:
     return max(start, end) if end <= LATEST else FOREVER
 
 
-@lru_cache(maxsize=LOCAL_TIMES_KEPT_MAX)
-def _local_time(at: Instant, zone: ZoneInfo) -> datetime:
-    return to_datetime(at).astimezone(zone).replace(tzinfo=None)
+def _end_on_steady_day(start: Instant, term: Duration, zone: ZoneInfo) -> Instant | None:
+    """Tell the same by days, each looked up once; None where a clock is shifted nearby.
+
+    Where the offset is the same for a day before and after, no local time is left out or comes
+    twice: clocks are not shifted by more than a day.
+    """
+    try:
+        offset = _steady_offset(start // _DAY, zone)
+        if offset is None:
+            return None
+        day, time_of_day = divmod(start + offset, _DAY)
+        local = _moved_day(day, term.months, term.days) * _DAY + time_of_day
+        offset_then = _steady_offset((local - offset) // _DAY, zone)
+        if offset_then is None:
+            return None
+    except (OverflowError, ValueError):
+        return None
+    end = local - offset_then
+    if offset_then != offset and _steady_offset(end // _DAY, zone) != offset_then:
+        return None
+    return max(start, end) if end <= LATEST else FOREVER
 
 
-def _add_months(local: datetime, months: int) -> datetime:
-    month_index = local.year * MONTHS_PER_YEAR + local.month - 1 + months
+@lru_cache(maxsize=DAYS_KEPT_MAX)
+def _steady_offset(day: int, zone: ZoneInfo) -> int | None:
+    """Give the offset that a zone has throughout a day of UTC, the one before and the one after."""
+    offset = _offset_of_day(day, zone)
+    return (
+        offset if offset == _offset_of_day(day - 1, zone) == _offset_of_day(day + 1, zone) else None
+    )
+
+
+@lru_cache(maxsize=DAYS_KEPT_MAX)
+def _offset_of_day(day: int, zone: ZoneInfo) -> int | None:
+    """Give the offset that a zone has throughout a day of UTC, in microseconds.
+
+    It is looked up for every six hours: no zone shifts its clocks and shifts them back within them.
+    """
+    midnight = to_datetime(day * _DAY)
+    offsets = {(midnight + part).astimezone(zone).utcoffset() for part in _PARTS_OF_DAY}
+    (offset, *others) = offsets
+    return None if others or offset is None else offset // timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=DAYS_KEPT_MAX)
+def _moved_day(day: int, months: int, days: int) -> int:
+    """Move a day, counted from 1970, by months and then days."""
+    return _moved_date(_FIRST_DAY + timedelta(days=day), months, days).toordinal() - _FIRST_ORDINAL
+
+
+def _moved_date(day: date, months: int, days: int) -> date:
+    month_index = day.year * MONTHS_PER_YEAR + day.month - 1 + months
     year, month = divmod(month_index, MONTHS_PER_YEAR)
-    day = min(local.day, calendar.monthrange(year, month + 1)[1])
-    return local.replace(year=year, month=month + 1, day=day)
+    day_of_month = min(day.day, calendar.monthrange(year, month + 1)[1])
+    return date(year, month + 1, day_of_month) + timedelta(days=days)

@@ -5,8 +5,7 @@ grants. Cached records hold exactly this. Restrictions stay beside the grants' s
 suspensions stay in the catalog: `answer` puts the three together.
 """
 
-import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -14,6 +13,7 @@ from decision.catalog import Interval
 from decision.coverings import Covering, covered_alike
 from decision.grants import FoldedTimeline, Grant
 from decision.instants import BEGINNING, FOREVER, Instant
+from decision.partings import Parting, parting_of
 from decision.products import Product
 from decision.reasons import STRENGTH_BY_CAUSE, Reason
 from decision.scopes import Scope
@@ -51,6 +51,49 @@ class RestrictedInterval(NamedTuple):
     end: Instant
 
 
+class Courses(Mapping[Scope, Sequence[Segment]]):
+    """The segments of every scope; scopes of one part share a course of them.
+
+    Whoever works something out for all scopes does it once for each course.
+    """
+
+    __slots__ = ("_granted", "courses", "parting")
+
+    def __init__(self, parting: Parting, courses: Sequence[Sequence[Segment]]) -> None:
+        """Take a course for each part of the parting."""
+        self.parting = parting
+        self.courses = courses
+        self._granted: list[Sequence[Interval] | None] = [None] * len(courses)
+
+    @classmethod
+    def of(cls, segments: Mapping[Scope, Sequence[Segment]]) -> "Courses":
+        """Give the courses of segments: those that are one object are one course."""
+        if isinstance(segments, cls):
+            return segments
+        scopes: dict[int, list[Scope]] = {}
+        courses: dict[int, Sequence[Segment]] = {}
+        for scope, course in segments.items():
+            scopes.setdefault(id(course), []).append(scope)
+            courses[id(course)] = course
+        return cls(parting_of(scopes.values()), list(courses.values()))
+
+    def granted(self, place: int) -> Sequence[Interval]:
+        """Give, in order and joined, the intervals in which grants allow the scopes of a part."""
+        granted = self._granted[place]
+        if granted is None:
+            granted = self._granted[place] = granted_intervals(self.courses[place])
+        return granted
+
+    def __getitem__(self, scope: Scope) -> Sequence[Segment]:
+        return self.courses[self.parting.places[scope]]
+
+    def __iter__(self) -> Iterator[Scope]:
+        return iter(self.parting.places)
+
+    def __len__(self) -> int:
+        return len(self.parting.places)
+
+
 @dataclass(frozen=True, slots=True)
 class PermissionTimeline:
     """A person's permissions over all time, under one catalog, but for suspensions.
@@ -62,30 +105,33 @@ class PermissionTimeline:
     segments: Mapping[Scope, Sequence[Segment]]
     restrictions: Sequence[RestrictedInterval]
     bases: Sequence[Basis]
-    _granted: dict[int, Sequence[Interval]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _courses: list[Courses] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def courses(self) -> Courses:
+        """The segments, worked out once for all scopes that share them."""
+        if type(self.segments) is Courses:
+            return self.segments
+        if not self._courses:
+            self._courses.append(Courses.of(self.segments))
+        return self._courses[0]
 
     def granted_intervals(self, scope: Scope) -> Sequence[Interval]:
-        """Give, in order and joined, the intervals in which grants allow a scope.
-
-        They are worked out once for all scopes that share their segments.
-        """
-        segments = self.segments.get(scope, ())
-        granted = self._granted.get(id(segments))
-        if granted is None:
-            granted = self._granted[id(segments)] = _granted_intervals(segments)
-        return granted
+        """Give, in order and joined, the intervals in which grants allow a scope."""
+        courses = self.courses
+        place = courses.parting.places.get(scope)
+        return [] if place is None else courses.granted(place)
 
 
-def _granted_intervals(segments: Iterable[Segment]) -> Sequence[Interval]:
+def granted_intervals(segments: Iterable[Segment]) -> Sequence[Interval]:
+    """Give, in order and joined, the intervals in which segments allow."""
     granted: list[Interval] = []
-    for segment in segments:
-        if segment.reason is Reason.ALLOWED:
-            if granted and granted[-1].end == segment.start:
-                granted[-1] = Interval(granted[-1].start, segment.end)
+    for start, end, reason, _ in segments:
+        if reason is Reason.ALLOWED:
+            if granted and granted[-1].end == start:
+                granted[-1] = Interval(granted[-1].start, end)
             else:
-                granted.append(Interval(segment.start, segment.end))
+                granted.append(Interval(start, end))
     return granted
 
 
@@ -96,15 +142,12 @@ NOBODY = PermissionTimeline(is_known=False, segments={}, restrictions=(), bases=
 def permission_timeline(folded: FoldedTimeline) -> PermissionTimeline:
     """Turn folded grants into segments by scope (`semantics.md`, answer steps 4 and 5)."""
     bases = _Bases(folded.grants)
-    segments: dict[Scope, Sequence[Segment]] = {}
-    # Scopes that are covered alike share their segments, which whoever compares relies upon.
-    for scopes, covering in covered_alike(folded.grants):
-        found = _sweep(folded.grants, covering, bases)
-        for scope in scopes:
-            segments[scope] = found
+    parting, coverings = covered_alike(folded.grants)
     return PermissionTimeline(
         is_known=folded.is_known,
-        segments=segments,
+        segments=Courses(
+            parting, [_sweep(folded.grants, covering, bases) for covering in coverings]
+        ),
         restrictions=tuple(
             RestrictedInterval(restriction.selector, restriction.start, restriction.end)
             for restriction in folded.restrictions
@@ -149,47 +192,66 @@ one that sorts first is the basis (`semantics.md`, basis)."""
 def _sweep(grants: Sequence[Grant], covering: Sequence[Covering], bases: _Bases) -> list[Segment]:
     """Walk over the instants at which grants of one scope begin and end.
 
-    Of the grants obtained so far a heap keeps the preferred one on top: it is the one that ends
-    last, so when it no longer holds none does, and nothing need ever be removed.
+    The preferred one of the grants obtained so far is the one that ends last: when it no longer
+    holds none does. So no other need be remembered.
     """
+    if len(covering) == 1:
+        return _segments_of_one(grants, covering[0], bases)
     waiting = [(grants[index].obtained_at, index, ending) for index, ending in covering]
     waiting.sort()
     instants = {obtained_at for obtained_at, _, _ in waiting}
     instants.update(ending.at for _, _, ending in waiting)
     instants.discard(FOREVER)
-    boundaries = sorted(instants)
-    boundaries.append(FOREVER)
     # Start, reason and basis of each segment; it ends where the next one starts.
     found: list[tuple[Instant, Reason, int]] = []
+    last: tuple[Reason, int] | None = None
     if any(obtained_at < ending.at for obtained_at, _, ending in waiting):
-        found.append((BEGINNING, Reason.CONSENT_NOT_YET_VALID, NO_BASIS))
-    obtained: list[tuple[_Preference, int]] = []
+        last = (Reason.CONSENT_NOT_YET_VALID, NO_BASIS)
+        found.append((BEGINNING, *last))
+    preferred: tuple[_Preference, int] | None = None
+    ends_at = BEGINNING
     strongest_end = (BEGINNING, 0, Reason.NO_CONSENT)
-    next_waiting = 0
-    for start in boundaries[:-1]:
-        while next_waiting < len(waiting) and waiting[next_waiting][0] <= start:
-            obtained_at, index, (ends_at, cause, _) = waiting[next_waiting]
+    next_waiting, waiting_count = 0, len(waiting)
+    for start in sorted(instants):
+        while next_waiting < waiting_count and waiting[next_waiting][0] <= start:
+            obtained_at, index, (end, cause, _) = waiting[next_waiting]
             grant = grants[index]
-            heapq.heappush(
-                obtained, ((-ends_at, -obtained_at, grant.event_id, grant.consent_type), index)
-            )
-            strongest_end = max(strongest_end, (ends_at, STRENGTH_BY_CAUSE[cause], cause))
+            candidate = ((-end, -obtained_at, grant.event_id, grant.consent_type), index)
+            if preferred is None or candidate < preferred:
+                preferred, ends_at = candidate, end
+            strongest_end = max(strongest_end, (end, STRENGTH_BY_CAUSE[cause], cause))
             next_waiting += 1
-        (ends_at_negated, _, _, _), preferred = obtained[0]
-        if start < -ends_at_negated:
-            answer = (Reason.ALLOWED, bases.number(preferred, -ends_at_negated))
+        if start < ends_at and preferred is not None:
+            answer = (Reason.ALLOWED, bases.number(preferred[1], ends_at))
         else:
             answer = (strongest_end[2], NO_BASIS)
-        if not found or found[-1][1:] != answer:
+        if answer != last:
             found.append((start, *answer))
+            last = answer
     return _adjacent(found)
+
+
+def _segments_of_one(grants: Sequence[Grant], covering: Covering, bases: _Bases) -> list[Segment]:
+    """Give the segments of a scope that one grant covers, as `_sweep` would."""
+    index, (end, cause, _) = covering
+    start = grants[index].obtained_at
+    if start == end:
+        return [Segment(start, FOREVER, cause, NO_BASIS)]
+    segments = [
+        Segment(BEGINNING, start, Reason.CONSENT_NOT_YET_VALID, NO_BASIS),
+        Segment(start, end, Reason.ALLOWED, bases.number(index, end)),
+    ]
+    if end != FOREVER:
+        segments.append(Segment(end, FOREVER, cause, NO_BASIS))
+    return segments
 
 
 def _adjacent(found: Sequence[tuple[Instant, Reason, int]]) -> list[Segment]:
     """Give segments each of which ends where the next one starts, and the last never."""
-    ends = [start for start, _, _ in found[1:]]
-    ends.append(FOREVER)
-    return [
-        Segment(start, end, reason, basis)
-        for (start, reason, basis), end in zip(found, ends, strict=True)
-    ]
+    segments: list[Segment] = []
+    end = FOREVER
+    for start, reason, basis in reversed(found):
+        segments.append(Segment(start, end, reason, basis))
+        end = start
+    segments.reverse()
+    return segments

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from decision.catalog import Catalog
 from decision.catalog_history import CodeList
 from decision.errors import ErrorCode, PreconditionError
+from decision.partings import PARTINGS_KEPT_MAX, Parting
 from decision.scopes import Scope, ScopeKind
 from decision.selectors import EVERYTHING, Selector
 
@@ -104,6 +105,18 @@ class BasisCodes(NamedTuple):
     product_types: Mapping[int, str]
 
 
+class Cells(NamedTuple):
+    """The scopes of a parting by rising number, each with its place there.
+
+    `narrow` has the narrow numbers, which need not have the order of the wide ones; `places` are
+    in the order in which the wide ones meet them.
+    """
+
+    wide: Sequence[tuple[int, int]]
+    narrow: Sequence[tuple[int, int]]
+    places: Sequence[int]
+
+
 class CodeNumbers:
     """The numbers assigned so far. Immutable; 0 stands for a part that is not named."""
 
@@ -119,6 +132,11 @@ class CodeNumbers:
         for (code_list, number), code in self._codes.items():
             by_list[code_list][number] = code
         self.basis_codes: Final = BasisCodes(*(by_list[code_list] for code_list in _BASIS_LISTS))
+        self._numbers_by_list: dict[CodeList, dict[str, int]] = {
+            code_list: {} for code_list in CodeList
+        }
+        for (code_list, code), number in self._numbers.items():
+            self._numbers_by_list[code_list][code] = number
         self._scope_numbers: dict[Scope, int] = {}
         self._scopes: dict[int, Scope] = {}
         self._selectors: dict[int, Selector] = {}
@@ -127,6 +145,8 @@ class CodeNumbers:
 
         Worked out once, as many ask the same. Raises KeyError for a code without a number.
         """
+        self.cells = lru_cache(PARTINGS_KEPT_MAX)(self._cells_of)
+        """Gives the cells of a parting. Raises KeyError for a code without a number."""
 
     def with_codes_of(self, catalog: Catalog) -> "CodeNumbers":
         """Give these numbers with new ones for the codes that have none yet.
@@ -161,6 +181,10 @@ class CodeNumbers:
     def number_of(self, code_list: CodeList, code: str) -> int:
         """Give the number of a code, NO_NUMBER if it has none."""
         return self._numbers.get((code_list, code), NO_NUMBER)
+
+    def numbers(self, code_list: CodeList) -> Mapping[str, int]:
+        """Give the numbers of a list by code."""
+        return self._numbers_by_list[code_list]
 
     def code(self, code_list: CodeList, number: int) -> str:
         """Give the code that has a number. Raises KeyError when none has it."""
@@ -223,6 +247,11 @@ class CodeNumbers:
             frozenset[int]().union(*(patterns_matching(number) for number in by_number)),
             lru_cache(CELLS_KEPT_MAX)(find_cells),
         )
+
+    def _cells_of(self, parting: Parting) -> Cells:
+        wide = sorted((self.scope_number(scope), at) for scope, at in parting.places.items())
+        narrow = sorted((narrow_scope_number(number), at) for number, at in wide)
+        return Cells(wide, narrow, list(dict.fromkeys(at for _, at in wide)))
 
     def _pack(self, kind: ScopeKind | None, parts: Scope | Selector) -> int:
         return (

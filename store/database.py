@@ -6,7 +6,7 @@ own exceptions only.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Final, TypeVar
 
@@ -243,6 +243,11 @@ def insert_rows(
         with cursor.copy(f"COPY {table} ({names}) FROM STDIN".encode()) as copy:
             for row in rows:
                 copy.write_row(row)
+
+
+def array_text(numbers: Iterable[int]) -> str:
+    """Write numbers as the text of an array, for CAST(… AS bigint[]); the driver takes longer."""
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def draw_recorded_instants(connection: Connection, count: int) -> Instant:

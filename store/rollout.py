@@ -28,7 +28,7 @@ from store.stepping import SteppingWorker
 from store.subjects import lock_persons
 from store.writing import Recording, Written, begin_recording, finish
 
-SUBJECTS_PER_STEP: Final = 200
+SUBJECTS_PER_STEP: Final = 400
 """Persons that one transaction of a roll-out folds; it holds their locks that long."""
 
 

@@ -12,8 +12,10 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, bindparam, func, select, text
 
 from decision.answer import allowed_intervals_by_scope
+from decision.catalog import Interval
 from decision.changes import (
     PermissionChange,
+    allowed_otherwise,
     first_losses,
     lapses_and_beginnings,
     next_change_at,
@@ -27,7 +29,7 @@ from decision.timeline import NOBODY, PermissionTimeline, permission_timeline
 from store import ledger, record
 from store.change_codec import EncodedChange, encode_changes
 from store.code_numbers import CodeNumbers
-from store.database import insert_rows, unawaited
+from store.database import array_text, insert_rows, unawaited
 from store.floors import NOW_AHEAD_MICROSECONDS_MAX
 from store.outbox import BY_TIME, Loss, Notice
 from store.publications import Catalogs, PublishedCatalog
@@ -50,9 +52,9 @@ class StoredState:
         return max(now, self.watched_through)
 
     def timeline(self, numbers: CodeNumbers) -> PermissionTimeline:
-        """Give what the record says. Raises as `record.decode` does."""
+        """Give what the record says. Raises as `record.decode_for_comparing` does."""
         if self._timeline is None:
-            self._timeline = record.decode(self.record, numbers).timeline
+            self._timeline = record.decode_for_comparing(self.record, numbers)
         return self._timeline
 
 
@@ -146,13 +148,16 @@ class Rewrite:
     cause: Mapping[str, object]
     changes: Sequence[PermissionChange] | None = None
     """What the new state changes, of a person whose members all answered alike, where known."""
+    stored: StoredState | None = None
+    """The person's own state, where the permissions that are stored are known to be as it says."""
 
 
 def rewrite_of(
     folded: FoldedPerson, before: StoredState | None, cause: Mapping[str, object]
 ) -> Rewrite:
     """Give the rewrite of a person whose members all answered alike before."""
-    return Rewrite(folded, {member.subject: before for member in folded.person.members}, cause)
+    previous = {member.subject: before for member in folded.person.members}
+    return Rewrite(folded, previous, cause, stored=before)
 
 
 def shards_of(persons: Iterable[Person]) -> set[int]:
@@ -163,9 +168,18 @@ def shards_of(persons: Iterable[Person]) -> set[int]:
 _FORGET: Final = text(
     """
     WITH
-        forgotten_state AS (DELETE FROM state WHERE subject = any(:roots)),
-        forgotten_permission AS (DELETE FROM permission WHERE subject = any(:roots))
-    DELETE FROM unmatched WHERE subject = any(:roots)
+        forgotten_state AS (DELETE FROM state WHERE subject = any(CAST(:roots AS bigint[]))),
+        forgotten_permission AS (
+            DELETE FROM permission
+            WHERE subject = any(CAST(:roots_with_all_permissions AS bigint[]))
+        ),
+        replaced_permission AS (
+            DELETE FROM permission USING
+                unnest(CAST(:scopes AS bigint[]), CAST(:subjects AS bigint[]))
+                    AS replaced (scope, subject)
+            WHERE permission.scope = replaced.scope AND permission.subject = replaced.subject
+        )
+    DELETE FROM unmatched WHERE subject = any(CAST(:roots AS bigint[]))
     """
 )
 
@@ -203,11 +217,30 @@ class StateWriter:
         """Replace states and what follows from them, and give the notices to append about it."""
         roots = [rewrite.folded.person.root for rewrite in rewrites]
         states = [self._state_row(rewrite) for rewrite in rewrites]
-        permissions = [row for rewrite in rewrites for row in self._permission_rows(rewrite)]
+        whole = [rewrite for rewrite in rewrites if rewrite.stored is None]
+        permissions = [row for rewrite in whole for row in self._permission_rows(rewrite)]
+        replaced_scopes, replaced_subjects = [], []
+        for rewrite in rewrites:
+            if rewrite.stored is not None:
+                root = rewrite.folded.person.root
+                for number, intervals in self._permissions_replaced(rewrite, rewrite.stored):
+                    replaced_scopes.append(number)
+                    replaced_subjects.append(root)
+                    permissions += [(number, root, start, end) for start, end in intervals]
         missed = [row for rewrite in rewrites for row in _unmatched_rows(rewrite)]
         rows_max = max(len(states), len(permissions), len(missed))
         with unawaited(self._connection, rows_max):
-            self._connection.execute(_FORGET, {"roots": roots})
+            self._connection.execute(
+                _FORGET,
+                {
+                    "roots": array_text(roots),
+                    "roots_with_all_permissions": array_text(
+                        rewrite.folded.person.root for rewrite in whole
+                    ),
+                    "scopes": array_text(replaced_scopes),
+                    "subjects": array_text(replaced_subjects),
+                },
+            )
             insert_rows(self._connection, "state", _STATE_COLUMNS, states)
             insert_rows(self._connection, "permission", _PERMISSION_COLUMNS, permissions)
             insert_rows(self._connection, "unmatched", _UNMATCHED_COLUMNS, missed)
@@ -249,6 +282,20 @@ class StateWriter:
                 number = self._published.numbers.scope_number(scope)
                 for start, end in intervals:
                     yield (number, rewrite.folded.person.root, start, end)
+
+    def _permissions_replaced(
+        self, rewrite: Rewrite, stored: StoredState
+    ) -> Iterable[tuple[int, Sequence[Interval]]]:
+        """Give the scopes whose permissions differ from those stored, by number, with the new ones.
+
+        What differs only in a past that is over by now stays.
+        """
+        numbers = self._published.numbers
+        ended_before = self._now - record.TRIM_MARGIN_MICROSECONDS
+        for scope, intervals in allowed_otherwise(
+            stored.timeline(numbers), rewrite.folded.timeline, ended_before
+        ):
+            yield numbers.scope_number(scope), intervals
 
     def _notices(self, rewrite: Rewrite) -> Iterable[Notice]:
         """Give a notice for each member, and before it one of what time had changed untold."""

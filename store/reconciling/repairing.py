@@ -167,7 +167,9 @@ class _Repair:
         before = _readable(examined, folded, self._recording.published, self._recording.now)
         versions = (before.version, record.decode_header(before.record).version, *versions_shown)
         version = max(version for version in versions if version <= VERSION_MAX)
-        return rewrite_of(folded, replace(before, version=version), CORRECTION)
+        rewrite = rewrite_of(folded, replace(before, version=version), CORRECTION)
+        # What is beside the state is written whole: it need not be as the state says.
+        return replace(rewrite, stored=None)
 
     def _losses(self, rewrite: Rewrite, subjects: Collection[int]) -> list[Notice]:
         """Tell that what Redis shows for subjects does not count until it shows the new version.

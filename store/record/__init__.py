@@ -1,12 +1,13 @@
 """The cached record: a permission timeline as the bytes that go to Redis.
 
-What lives here: writing records (`writing`), reading them one by one (`reading`) and for one
-instant (`answering`), in the formats of `layout`. What has ended more than
+What lives here: writing records (`writing`), reading them one by one (`reading`), for one instant
+(`answering`) or to be compared (`comparing`), in the formats of `layout`. What has ended more than
 `TRIM_MARGIN_MICROSECONDS` before a record was made is left out: a check never asks about the past.
 A record in PostgreSQL has epoch and incarnation 0; the cache stamps them.
 """
 
 from store.record.answering import decode_at
+from store.record.comparing import decode_for_comparing
 from store.record.layout import NARROW, WIDE
 from store.record.reading import (
     Header,
@@ -27,6 +28,7 @@ __all__ = [
     "content_of",
     "decode",
     "decode_at",
+    "decode_for_comparing",
     "decode_header",
     "encode",
     "read_basis",

@@ -41,16 +41,6 @@ _BYTE_MAX: Final = 0xFF
 _DAMAGED: Final = "a basis in a cached record is damaged"
 
 
-class _Occasion(NamedTuple):
-    """What bases of one record share. A consent type is given where it has no number."""
-
-    event_id: str
-    product: Product | None
-    obtained_at: Instant
-    matrix_row_id: str
-    consent_type: str
-
-
 def encode_bases(
     bases: Iterable[Basis],
     index_of_instant: dict[Instant, int],
@@ -60,64 +50,65 @@ def encode_bases(
     """Write bases, and their occasions once each. Raises struct.error for what does not fit."""
     table: list[bytes] = []
     occasions: list[bytes] = []
-    offsets: dict[_Occasion, int] = {}
+    # By all that bases of one occasion share; a consent type is given where it has no number.
+    offsets: dict[tuple[str, Product | None, Instant, str, str], int] = {}
+    consent_types = numbers.numbers(CodeList.CONSENT_TYPE)
     next_offset = 0
-    for basis in bases:
-        number = numbers.number_of(CodeList.CONSENT_TYPE, basis.consent_type)
-        occasion = _Occasion(
-            basis.event_id,
-            basis.product,
-            basis.obtained_at,
-            basis.matrix_row_id,
-            "" if number else basis.consent_type,
-        )
+    for event_id, consent_type, version, product, obtained_at, ends_at, row in bases:
+        number = consent_types.get(consent_type, NO_NUMBER)
+        unnumbered_type = "" if number else consent_type
+        occasion = (event_id, product, obtained_at, row, unnumbered_type)
         offset = offsets.get(occasion)
         if offset is None:
             offset = offsets[occasion] = next_offset
-            encoded = _encode_occasion(occasion, index_of_instant, numbers, layout)
+            encoded = _encode_occasion(
+                event_id,
+                product,
+                index_of_instant[obtained_at],
+                row,
+                unnumbered_type,
+                numbers,
+                layout,
+            )
             occasions.append(encoded)
             next_offset += len(encoded)
         table.append(
-            layout.basis.pack(
-                offset,
-                index_of_instant[basis.ends_at],
-                number or _WRITTEN_OUT,
-                basis.wording_version,
-            )
+            layout.basis.pack(offset, index_of_instant[ends_at], number or _WRITTEN_OUT, version)
         )
     return b"".join((*table, *occasions))
 
 
 def _encode_occasion(
-    occasion: _Occasion,
-    index_of_instant: dict[Instant, int],
+    event_id: str,
+    product: Product | None,
+    index_of_obtained: int,
+    row_id: str,
+    unnumbered_type: str,
     numbers: CodeNumbers,
     layout: Layout,
 ) -> bytes:
-    flags = 0
     written_out: list[str] = []
-    event_id, event_flag = _encode_event_id(occasion.event_id)
-    row = _number(numbers, CodeList.MATRIX_ROW, occasion.matrix_row_id, written_out)
-    product, texts = b"", event_id
-    if occasion.product is not None:
-        system_code, product_type, series, number = occasion.product
+    texts, flags = _encode_event_id(event_id)
+    event_length = len(texts)
+    row = _number(numbers, CodeList.MATRIX_ROW, row_id, written_out)
+    encoded_product = b""
+    if product is not None:
+        system_code, product_type, series, number = product
         series_bytes, series_flag = _encode_text(series, IS_SERIES_HEXADECIMAL)
         number_bytes, number_flag = _encode_text(number, IS_NUMBER_HEXADECIMAL)
         flags |= HAS_PRODUCT | series_flag | number_flag
-        product = layout.product.pack(
+        encoded_product = layout.product.pack(
             _number(numbers, CodeList.SYSTEM_CODE, system_code, written_out),
             _number(numbers, CodeList.PRODUCT_TYPE, product_type, written_out),
             len(series_bytes),
             len(number_bytes),
         )
         texts += series_bytes + number_bytes
-    if occasion.consent_type:
+    if unnumbered_type:
         flags |= _HAS_CONSENT_TYPE
-        written_out.append(occasion.consent_type)
-    head = layout.occasion.pack(
-        flags | event_flag, index_of_instant[occasion.obtained_at], row, len(event_id)
-    )
-    return head + product + texts + b"".join(map(_encode_written_out, written_out))
+        written_out.append(unnumbered_type)
+    head = layout.occasion.pack(flags, index_of_obtained, row, event_length)
+    return head + encoded_product + texts + b"".join(map(_encode_written_out, written_out))
 
 
 def _encode_event_id(text: str) -> tuple[bytes, int]:
@@ -141,7 +132,7 @@ def _encode_text(text: str, flag: int) -> tuple[bytes, int]:
 
 
 def _number(numbers: CodeNumbers, code_list: CodeList, code: str, written_out: list[str]) -> int:
-    number = numbers.number_of(code_list, code)
+    number = numbers.numbers(code_list).get(code, NO_NUMBER)
     if number == NO_NUMBER and code:
         written_out.append(code)
         return _WRITTEN_OUT

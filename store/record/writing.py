@@ -12,7 +12,7 @@ from decision.timeline import (
     RestrictedInterval,
     Segment,
 )
-from store.code_numbers import CodeNumbers, narrow_scope_number
+from store.code_numbers import Cells, CodeNumbers
 from store.record.bases import encode_bases
 from store.record.layout import (
     ALIGNMENT_BYTES,
@@ -34,6 +34,11 @@ from store.record.layout import (
 TRIM_MARGIN_MICROSECONDS: Final = 24 * 3600 * 1_000_000
 
 _SECONDS_END: Final = 2**32
+
+NO_COURSE: Final = -1
+"""In the place of a course of which nothing is left."""
+
+_IMPLIED: Final = frozenset({BEGINNING, FOREVER})
 
 
 def encode(
@@ -65,12 +70,14 @@ def stamp(record: bytes, epoch: int, incarnation: int) -> bytes:
 
 
 class _Content(NamedTuple):
-    """What is to be written: the cells by rising scope number, their courses, and what they need.
+    """What is to be written: cells, their courses, and what those need.
 
-    A cell gives its course by number; `index_of_basis` tells where a segment's is in `bases`.
+    `course_of_place` gives for each place of the cells the number of its course, or NO_COURSE where
+    nothing is left of it; `index_of_basis` tells where a segment's is in `bases`.
     """
 
-    cells: Sequence[tuple[int, int]]
+    cells: Cells
+    course_of_place: Sequence[int]
     courses: Sequence[Sequence[Segment]]
     restrictions: Sequence[tuple[int, RestrictedInterval]]
     instants: Sequence[Instant]
@@ -81,33 +88,40 @@ class _Content(NamedTuple):
 def _content_of(
     timeline: PermissionTimeline, numbers: CodeNumbers, trim_before: Instant
 ) -> _Content:
+    cells = numbers.cells(timeline.courses.parting)
+    found = timeline.courses.courses
     courses: dict[tuple[Segment, ...], int] = {}
-    cells: list[tuple[int, int]] = []
-    for number, segments in sorted(
-        (numbers.scope_number(scope), segments) for scope, segments in timeline.segments.items()
-    ):
-        kept = tuple(segment for segment in segments if segment.end > trim_before)
+    course_of_place = [NO_COURSE] * len(found)
+    for place in cells.places:
+        kept = tuple([segment for segment in found[place] if segment[1] > trim_before])
         if kept:
-            cells.append((number, courses.setdefault(kept, len(courses))))
+            course_of_place[place] = courses.setdefault(kept, len(courses))
     # Numbered as the courses meet them, so that equal timelines give equal bytes.
-    used = dict.fromkeys(
-        segment.basis for course in courses for segment in course if segment.basis != NO_BASIS
-    )
-    index_of_basis = {basis: index for index, basis in enumerate(used)}
-    bases = [timeline.bases[basis] for basis in used]
+    index_of_basis: dict[int, int] = {}
+    instants: set[Instant] = set()
+    for course in courses:
+        for start, end, _, index in course:
+            instants.add(start)
+            instants.add(end)
+            if index != NO_BASIS:
+                index_of_basis.setdefault(index, len(index_of_basis))
+    bases = [timeline.bases[index] for index in index_of_basis]
+    for basis in bases:
+        instants.add(basis.obtained_at)
+        instants.add(basis.ends_at)
     restrictions = [
         (numbers.pattern_number(part.selector), part)
         for part in timeline.restrictions
         if part.end > trim_before
     ]
-    instants = {instant for course in courses for segment in course for instant in segment[:2]}
     instants.update(instant for _, part in restrictions for instant in part[1:])
-    instants.update(instant for basis in bases for instant in (basis.obtained_at, basis.ends_at))
+    instants -= _IMPLIED
     return _Content(
         cells,
+        course_of_place,
         list(courses),
         restrictions,
-        sorted(instants - {BEGINNING, FOREVER}),
+        sorted(instants),
         bases,
         index_of_basis,
     )
@@ -121,35 +135,44 @@ def _write(
     version: int,
     publication: int,
 ) -> bytes:
-    index_of_instant = {BEGINNING: INDEX_OF_BEGINNING, FOREVER: INDEX_OF_FOREVER}
-    index_of_instant.update(
-        {instant: index for index, instant in enumerate(content.instants, INSTANTS_IMPLIED)}
-    )
+    index_of_instant = {
+        instant: index for index, instant in enumerate(content.instants, INSTANTS_IMPLIED)
+    }
+    index_of_instant[BEGINNING] = INDEX_OF_BEGINNING
+    index_of_instant[FOREVER] = INDEX_OF_FOREVER
     instants_flag, instants = _encode_instants(content.instants, layout)
     index_of_basis = {**content.index_of_basis, NO_BASIS: layout.no_basis_index}
     first_spans: list[int] = []
-    spans: list[bytes] = []
+    span_count = 0
+    spans: list[int] = []
     for course in content.courses:
-        first_spans.append(len(spans))
-        spans += _encode_course(course, index_of_instant, index_of_basis, layout)
-    scopes = [number for number, _ in content.cells]
-    if layout is NARROW:
-        # Sorted anew: the narrow numbers need not have the order of the wide ones.
-        cells = sorted((narrow_scope_number(number), course) for number, course in content.cells)
-        scopes = [number for number, _ in cells]
-    else:
-        cells = list(content.cells)
-    first = [first_spans[course] for _, course in cells]
+        first_spans.append(span_count)
+        span_count += len(course)
+        for start, end, reason, basis in course:
+            spans += (
+                index_of_instant[start],
+                index_of_instant[end],
+                index_of_basis[basis],
+                reason,
+            )
+        spans[-1] |= LAST_SPAN
+    cells = content.cells.narrow if layout is NARROW else content.cells.wide
+    course_of_place = content.course_of_place
+    if NO_COURSE in course_of_place:
+        cells = [cell for cell in cells if course_of_place[cell[1]] != NO_COURSE]
+    scopes = [number for number, _ in cells]
+    first = [first_spans[course_of_place[place]] for _, place in cells]
+    letter = layout.index_letter
     parts = (
         instants,
         struct.pack(f"<{len(scopes)}{layout.scope_letter}", *scopes),
-        *spans,
+        struct.pack(f"<{len(spans)}{letter}", *spans),
         struct.pack(f"<{len(content.restrictions)}Q", *(it for it, _ in content.restrictions)),
         *(
             layout.bounds.pack(index_of_instant[part.start], index_of_instant[part.end])
             for _, part in content.restrictions
         ),
-        struct.pack(f"<{len(first)}{layout.index_letter}", *first),
+        struct.pack(f"<{len(first)}{letter}", *first),
         encode_bases(content.bases, index_of_instant, numbers, layout),
     )
     body = b"".join(parts)
@@ -161,7 +184,7 @@ def _write(
             layout.counts.pack(
                 len(content.instants),
                 len(cells),
-                len(spans),
+                span_count,
                 len(content.restrictions),
                 len(content.bases),
                 (length + padding) // ALIGNMENT_BYTES,
@@ -173,26 +196,9 @@ def _write(
 
 
 def _encode_instants(instants: Sequence[Instant], layout: Layout) -> tuple[int, bytes]:
-    if layout is NARROW and all(instant % MICROSECONDS_PER_SECOND == 0 for instant in instants):
+    if layout is NARROW:
         seconds = [instant // MICROSECONDS_PER_SECOND for instant in instants]
-        if not seconds or (seconds[0] >= 0 and seconds[-1] < _SECONDS_END):
+        is_exact = [second * MICROSECONDS_PER_SECOND for second in seconds] == instants
+        if is_exact and (not seconds or (seconds[0] >= 0 and seconds[-1] < _SECONDS_END)):
             return FLAG_WHOLE_SECONDS, struct.pack(f"<{len(seconds)}I", *seconds)
     return 0, struct.pack(f"<{len(instants)}q", *instants)
-
-
-def _encode_course(
-    course: Sequence[Segment],
-    index_of_instant: Mapping[Instant, int],
-    index_of_basis: Mapping[int, int],
-    layout: Layout,
-) -> list[bytes]:
-    last = len(course) - 1
-    return [
-        layout.span.pack(
-            index_of_instant[start],
-            index_of_instant[end],
-            index_of_basis[basis],
-            reason | (LAST_SPAN if place == last else 0),
-        )
-        for place, (start, end, reason, basis) in enumerate(course)
-    ]

@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decision.answer import allowed_intervals, allowed_intervals_by_scope, answer_scope
-from decision.catalog import Catalog
+from decision.catalog import Catalog, Interval
 from decision.changes import (
     Direction,
+    allowed_otherwise,
     lapses_and_beginnings,
     next_change_at,
     permission_changes,
@@ -166,6 +167,27 @@ def check_permission_changes(before: Known, after: Known) -> None:
                 assert change.at == at
                 assert change.before == before.answer(scope, at)
                 assert change.after == after.answer(scope, at)
+        check_allowed_otherwise(before.timeline, after.timeline, at)
+
+
+def check_allowed_otherwise(
+    before: PermissionTimeline, after: PermissionTimeline, since: Instant
+) -> None:
+    """Compare what is allowed otherwise with what is allowed, scope by scope."""
+    told = list(allowed_otherwise(before, after, since))
+    expected = {
+        scope: allowed_intervals(after, None, scope, since)
+        for scope in {*before.segments, *after.segments}
+        if cut_off(since, allowed_intervals(before, None, scope, since))
+        != cut_off(since, allowed_intervals(after, None, scope, since))
+    }
+    assert dict(told) == expected
+    assert len(told) == len(expected)
+
+
+def cut_off(since: Instant, intervals: Sequence[Interval]) -> list[tuple[Instant, Instant]]:
+    """What is left of intervals from an instant on."""
+    return [(max(since, start), end) for start, end in intervals]
 
 
 def direction_by_answers(allowed: Iterable[tuple[bool, bool]]) -> Direction | None:

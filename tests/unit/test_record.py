@@ -1,6 +1,7 @@
 """Cached records: nothing that a check can ask is lost on the way through the bytes."""
 
 import uuid
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from decision.reasons import Reason
 from decision.scopes import Scope, share
 from decision.selectors import EVERYTHING, Selector
 from decision.timeline import (
+    NO_BASIS,
     NOBODY,
     Basis,
     PermissionTimeline,
@@ -46,6 +48,38 @@ def test_a_whole_record_answers_like_its_timeline(timeline: PermissionTimeline) 
     for scope in SCOPES:
         for at in ASKABLE:
             assert answer_scope(decoded, None, scope, at) == answer_scope(timeline, None, scope, at)
+
+
+@given(timelines())
+def test_a_record_that_is_read_for_comparing_says_the_same(timeline: PermissionTimeline) -> None:
+    """Bases that are read when asked for are those that are read with the rest."""
+    encoded = encode(timeline)
+    whole = record.decode(encoded, NUMBERS).timeline
+    compared = record.decode_for_comparing(encoded, NUMBERS)
+    assert (compared.is_known, [*compared.restrictions]) == (whole.is_known, [*whole.restrictions])
+    assert compared.segments.keys() == whole.segments.keys()
+    for scope, segments in whole.segments.items():
+        assert [with_basis(compared, segment) for segment in compared.segments[scope]] == [
+            with_basis(whole, segment) for segment in segments
+        ]
+    assert encode(compared) == encode(whole)
+
+
+def with_basis(timeline: PermissionTimeline, segment: Segment) -> tuple[object, ...]:
+    """A segment with its basis itself, in the place of where that is."""
+    basis = None if segment.basis == NO_BASIS else timeline.bases[segment.basis]
+    return (*segment[:3], basis)
+
+
+@given(timelines())
+def test_scopes_that_do_not_share_their_segments_make_the_same_record(
+    timeline: PermissionTimeline,
+) -> None:
+    """Equal timelines give equal bytes, however their courses were told apart."""
+    apart = replace(
+        timeline, segments={scope: [*course] for scope, course in timeline.segments.items()}
+    )
+    assert encode(apart) == encode(timeline)
 
 
 @given(timelines(), st.lists(st.sampled_from(SCOPES), min_size=1, max_size=3))
@@ -84,6 +118,8 @@ def test_a_record_that_is_cut_off_is_refused(
     """Missing bytes never pass for permissions."""
     whole = encode(timeline)
     length = data.draw(st.integers(0, len(whole) - 1))
+    with pytest.raises(ValueError):  # noqa: PT011 - whichever part notices it
+        record.decode_for_comparing(whole[:length], NUMBERS)
     with pytest.raises(ValueError):  # noqa: PT011 - whichever part notices it
         record.decode(whole[:length], NUMBERS)
 

@@ -1,0 +1,56 @@
+"""The index of permissions: only rows of what changed are written anew, and all are right."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from store.database import reading
+from tests.integration.ledger_builders import Ledger, document, opened_ledger
+from tests.integration.whole_ledger import faults_of_ledger
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def ledger(database_url: str) -> Iterator[Ledger]:
+    """A ledger whose consents grant two channels."""
+    with opened_ledger(database_url) as opened:
+        yield opened
+
+
+def written_by(ledger: Ledger) -> dict[int, set[str]]:
+    """Tell for each scope which transactions wrote its rows."""
+    found: dict[int, set[str]] = {}
+    with reading(ledger.engine) as connection:
+        for row in connection.execute(text("SELECT scope, xmin::text AS writer FROM permission")):
+            found.setdefault(row.scope, set()).add(row.writer)
+    return found
+
+
+def test_rows_of_permissions_that_a_publication_leaves_stay(ledger: Ledger) -> None:
+    """A channel that goes takes its rows with it; those of the other are not touched."""
+    ledger.consent("ann")
+    before = written_by(ledger)
+    ledger.publish(document(channels=("sms",)))
+    after = written_by(ledger)
+    assert len(before) == 2
+    assert len(after) == 1
+    assert after.items() <= before.items()
+    assert faults_of_ledger(ledger.engine, ledger.catalogs) == []
+
+
+def test_rows_follow_events_merges_and_splits(ledger: Ledger) -> None:
+    """Whoever writes a state, the rows are what the events give."""
+    for step in (
+        lambda: ledger.consent("ann"),
+        lambda: ledger.consent("bob"),
+        lambda: ledger.merge("bob", "ann"),
+        lambda: ledger.revoke("ann"),
+        lambda: ledger.consent("bob"),
+        lambda: ledger.split("bob"),
+        lambda: ledger.publish(document(channels=("phone",))),
+        lambda: ledger.consent("bob"),
+    ):
+        step()
+        assert faults_of_ledger(ledger.engine, ledger.catalogs) == []
