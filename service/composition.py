@@ -237,7 +237,7 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
             roles,
             stores,
             projector,
-            Recorder(stores.engine, stores.catalogs, projector.announce),
+            Recorder(stores.engine, stores.catalogs, projector.announce, projector.hand_over),
             effectuator,
             keeper,
             PermissionReader(

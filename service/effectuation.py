@@ -34,6 +34,10 @@ many wait for a process that died, threads are left for other writes (`service.e
 _logger = logging.getLogger(__name__)
 
 
+def _nothing() -> None:
+    """Do nothing, as whoever has nothing to do meanwhile."""
+
+
 class Effectuator:
     """Makes writes effective. Safe to be used by several threads.
 
@@ -58,12 +62,19 @@ class Effectuator:
         self._is_blind = False
 
     def make_effective(
-        self, narrowing: Narrowing, seconds_max: float, *, has_own_thread: bool = False
+        self,
+        narrowing: Narrowing,
+        seconds_max: float,
+        *,
+        has_own_thread: bool = False,
+        meanwhile: Callable[[], None] = _nothing,
     ) -> bool:
         """Tell every decision process of a committed narrowing; True once no check can miss it.
 
         False when that is not sure within `seconds_max`, or within SHORT_WAIT_SECONDS where too
         many wait longer already, unless the caller `has_own_thread`, which nobody else waits for.
+        `meanwhile` is what the caller has to do anyway: it is done once everybody is being told,
+        while their answers are on the way, and also if nobody could be told.
 
         MUST be called after the commit.
         """
@@ -72,8 +83,12 @@ class Effectuator:
             if found is None or found.epoch != narrowing.epoch:
                 # In another life of the ledger nobody has looked whether the write is still there.
                 # Whoever sends it again finds out, and is acknowledged anew.
+                meanwhile()
                 return False
-            return self._wait(_Audience(found, self._clock, self._control, narrowing), patience)
+            audience = _Audience(found, self._clock, self._control, narrowing)
+            audience.tell()
+            meanwhile()
+            return self._wait(audience, patience)
 
     def outlive_leases(self, seconds_max: float) -> bool:
         """Wait until everything that is committed by now is effective, without telling anybody.
@@ -119,7 +134,6 @@ class Effectuator:
                 time.sleep(LOOK_SECONDS)
 
     def _wait(self, audience: "_Audience", patience: "_Patience") -> bool:
-        audience.tell()
         while not audience.is_reached():
             seconds = min(patience.seconds_left(), LOOK_SECONDS)
             if seconds <= 0:

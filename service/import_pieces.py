@@ -26,8 +26,9 @@ from service.errors import problem_of, reason_number
 from store.cache import Batch
 from store.floors import CustomerFloor, Narrowing, joined_narrowings
 from store.imports import ImportCounts
+from store.outcomes import Outcome, Recorded
 from store.pieces import Piece, note_outcome
-from store.recording import Outcome, Recorded, Recorder
+from store.recording import Recorder
 from store.sharding import shard_of
 
 IMPORT_KIND: Final = "import"

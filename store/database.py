@@ -1,17 +1,21 @@
 """Connections and transactions: opening them, repeating them, and telling their failures apart.
 
 What lives here: everything that knows PostgreSQL's error codes. The rest of the store sees maywe's
-own exceptions only.
+own exceptions only. And how several statements share a round trip: of a single write's time most is
+not PostgreSQL's work but the asking, so what does not rest on an answer is not sent after it.
 """
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from psycopg.rows import namedtuple_row
+from sqlalchemy import ClauseElement, Connection, Engine, create_engine, event, text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -63,6 +67,8 @@ def open_engine(
         pool_size=connections_max,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS_MAX,
+        # The one used last knows the statements, and its server has the tables' pages at hand.
+        pool_use_lifo=True,
         isolation_level="READ COMMITTED",
         json_deserializer=_read_json,
         connect_args={
@@ -103,7 +109,8 @@ def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> No
         return
     try:
         connection.execute("")
-        connection.rollback()
+        # At a rollback the driver would forget the statements it has prepared.
+        connection.commit()
     except psycopg.Error as error:
         # The pool opens a new one and asks again.
         raise DisconnectionError from error
@@ -114,7 +121,9 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction for reading. Raises UnavailableError, OverloadedError."""
     with _translated_errors(), engine.connect() as connection:
         yield connection
-        connection.rollback()
+        # Nothing was written; but at a rollback the driver forgets the statements it has prepared.
+        # It is asked itself, as SQLAlchemy does not know of all that was sent.
+        _driver_of(connection).commit()
 
 
 @contextmanager
@@ -133,17 +142,47 @@ def run_transaction(engine: Engine, work: Callable[[Connection], _Result]) -> _R
     Raises UnavailableError when PostgreSQL does not answer or the attempts are used up, and
     whatever else `work` raises, after a rollback.
     """
+
+    def attempt() -> _Result:
+        with engine.begin() as connection:
+            return work(connection)
+
+    return _repeated(attempt)
+
+
+def run_transaction_asking(
+    engine: Engine,
+    questions: Sequence["Question"],
+    work: Callable[[Connection, Sequence["Rows"]], _Result],
+) -> _Result:
+    """Run `work` as `run_transaction` does, handing it the answers to `questions`.
+
+    They are asked at the very beginning, in one round trip with it. `work` may commit by itself,
+    in one with its last statements (`COMMIT`); it MUST NOT send anything after that.
+    """
+
+    def attempt() -> _Result:
+        with engine.connect() as connection:
+            # The driver is not to begin the transaction for us, since it would wait for that.
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            with connection.begin():
+                _, *answers = ask(connection, [_BEGIN, *questions])
+                return work(connection, answers)
+
+    return _repeated(attempt)
+
+
+def _repeated(attempt: Callable[[], _Result]) -> _Result:
     with _translated_errors():
-        for attempt in range(1, ATTEMPTS_MAX + 1):
+        for number in range(1, ATTEMPTS_MAX + 1):
             try:
-                with engine.begin() as connection:
-                    return work(connection)
+                return attempt()
             except RetryTransactionError:
                 pass
             except (DBAPIError, psycopg.Error) as error:
                 if not isinstance(_cause_of(error), _WORTH_REPEATING):
                     raise
-            time.sleep(RETRY_WAIT_SECONDS * attempt)
+            time.sleep(RETRY_WAIT_SECONDS * number)
     message = f"the write met concurrent ones {ATTEMPTS_MAX} times: send it again"
     raise UnavailableError(message)
 
@@ -221,9 +260,79 @@ def unawaited(connection: Connection, rows_max: int = 0) -> Iterator[None]:
     is how many rows one of them inserts at the most: those that are many go by COPY, which can not
     be sent so, and then each is waited for.
     """
-    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]  # SQLAlchemy types the driver's connection loosely
-    with driver.pipeline() if rows_max <= ROWS_PER_INSERT_MAX else nullcontext():
+    with _driver_of(connection).pipeline() if rows_max <= ROWS_PER_INSERT_MAX else nullcontext():
         yield
+
+
+Rows: TypeAlias = Sequence[Any]
+"""What a statement gave: named tuples, as SQLAlchemy's rows are read."""
+
+
+class Question(NamedTuple):
+    """A statement with its parameters, to be asked in one round trip with others."""
+
+    statement: bytes
+    parameters: Mapping[str, object] = {}
+
+
+class Query:
+    """A statement that is put into words once; called with its parameters it is a question.
+
+    Putting it into words takes longer than PostgreSQL takes to answer it.
+    """
+
+    def __init__(self, statement: ClauseElement) -> None:
+        """Take a statement of which no parameter is a list that is written out."""
+        compiled = statement.compile(dialect=_DIALECT)
+        self._statement = str(compiled).encode()
+        self._constants = {
+            name: value for name, value in compiled.params.items() if value is not None
+        }
+
+    def __call__(self, **parameters: object) -> Question:
+        """Give the question with these parameters."""
+        return Question(self._statement, self._constants | parameters)
+
+
+_DIALECT: Final = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+_BEGIN: Final = Question(b"BEGIN ISOLATION LEVEL READ COMMITTED")
+COMMIT: Final = Question(b"COMMIT")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that is on its way. Its rows are there once the pipeline it is in has ended."""
+
+    cursor: psycopg.Cursor[Any]
+
+    def rows(self) -> Rows:
+        """Give the rows that answer it."""
+        with self.cursor as cursor:
+            return cursor.fetchall() if cursor.description else ()
+
+
+def send(connection: Connection, question: Question) -> Asked:
+    """Ask something, within `unawaited` without waiting for it.
+
+    Each statement sees what was committed before it began.
+    """
+    cursor = _driver_of(connection).cursor(row_factory=namedtuple_row)
+    cursor.execute(question.statement, question.parameters or None)
+    return Asked(cursor)
+
+
+def ask(connection: Connection, questions: Sequence[Question]) -> list[Rows]:
+    """Ask several things, one after the other, in one round trip."""
+    if len(questions) == 1:
+        return [send(connection, questions[0]).rows()]
+    with unawaited(connection):
+        asked = [send(connection, question) for question in questions]
+    return [one.rows() for one in asked]
+
+
+def _driver_of(connection: Connection) -> psycopg.Connection[Any]:
+    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]  # SQLAlchemy types the driver's connection loosely
+    return driver
 
 
 def insert_rows(
@@ -250,12 +359,16 @@ def array_text(numbers: Iterable[int]) -> str:
     return f"{{{','.join(map(str, numbers))}}}"
 
 
+DRAW_INSTANTS: Final = Query(text("SELECT draw_recorded_instants(:count) AS first"))
+"""Draws `count` consecutive recorded instants; see `draw_recorded_instants`."""
+
+
 def draw_recorded_instants(connection: Connection, count: int) -> Instant:
     """Draw `count` consecutive recorded instants and give the first.
 
     MUST be called under the locks of the shards concerned, so that a question as known at an
     instant can wait for what may still be recorded before it.
     """
-    drawn = connection.execute(text("SELECT draw_recorded_instants(:count)"), {"count": count})
-    instant: Instant = drawn.scalar_one()
+    [[row]] = ask(connection, [DRAW_INSTANTS(count=count)])
+    instant: Instant = row.first
     return instant

@@ -12,7 +12,7 @@ from typing import Final
 
 from decision.errors import OverloadedError, UnavailableError
 from decision.events import Consent, NewEvent, Purchase
-from store.recording import Outcome, Recorded, Refused
+from store.outcomes import Outcome, Recorded, Refused
 
 EVENTS_PER_GROUP_MAX: Final = 64
 

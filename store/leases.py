@@ -220,12 +220,20 @@ class _Standing(NamedTuple):
 _CLOCK: Final = text(f"{CLOCK_SQL} AS clock")
 
 
+# Built once: building them takes longer than reading, and every process does so all the time.
+_STANDING: Final = select(
+    installation.c.epoch,
+    NEWEST_PUBLICATION.label("newest"),
+    select(func.array_agg(aggregate_order_by(shard.c.seq, shard.c.number)))
+    .scalar_subquery()
+    .label("seqs"),
+    _CLOCK,
+)
+
+
 def _read_standing(connection: Connection) -> _Standing:
-    seqs = select(func.array_agg(aggregate_order_by(shard.c.seq, shard.c.number))).scalar_subquery()
     sent_at = boot_nanoseconds()
-    row = connection.execute(
-        select(installation.c.epoch, NEWEST_PUBLICATION.label("newest"), seqs.label("seqs"), _CLOCK)
-    ).one()
+    row = connection.execute(_STANDING).one()
     received_at = boot_nanoseconds()
     return _Standing(
         row.epoch,
@@ -235,23 +243,32 @@ def _read_standing(connection: Connection) -> _Standing:
     )
 
 
+_BASE: Final = (
+    func.unnest(
+        bindparam("numbers", type_=ARRAY(SmallInteger)),
+        bindparam("bases", type_=ARRAY(BigInteger)),
+    )
+    .table_valued("number", "seq")
+    .render_derived("base")
+)
+_FLOORS: Final = (
+    select(customer.c.customer_id, outbox.c.seq, outbox.c.narrowed_version)
+    .select_from(_BASE)
+    .join(outbox, (outbox.c.shard == _BASE.c.number) & (outbox.c.seq > _BASE.c.seq))
+    .join(customer, customer.c.subject == outbox.c.subject)
+    .where(outbox.c.narrowed_version.is_not(None))
+    .limit(bindparam("floors_max"))
+)
+
+
 def _read_floors(connection: Connection, bases: Sequence[int]) -> list[CustomerFloor]:
     """Read what was taken away above the bases, at most one floor more than a guard keeps."""
-    base = (
-        func.unnest(
-            bindparam("numbers", type_=ARRAY(SmallInteger)),
-            bindparam("bases", type_=ARRAY(BigInteger)),
-        )
-        .table_valued("number", "seq")
-        .render_derived("base")
-    )
     rows = connection.execute(
-        select(customer.c.customer_id, outbox.c.seq, outbox.c.narrowed_version)
-        .select_from(base)
-        .join(outbox, (outbox.c.shard == base.c.number) & (outbox.c.seq > base.c.seq))
-        .join(customer, customer.c.subject == outbox.c.subject)
-        .where(outbox.c.narrowed_version.is_not(None))
-        .limit(CUSTOMER_FLOORS_MAX + 1),
-        {"numbers": list(range(SHARD_COUNT)), "bases": list(bases)},
+        _FLOORS,
+        {
+            "numbers": list(range(SHARD_COUNT)),
+            "bases": list(bases),
+            "floors_max": CUSTOMER_FLOORS_MAX + 1,
+        },
     )
     return [CustomerFloor(*row) for row in rows]

@@ -7,15 +7,15 @@ change, is decided in `recording` and `identity`.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from decision.events import EventKind, NewEvent, TimelineEvent, effective_at
 from decision.instants import FOREVER, Instant
 from store import chain
-from store.database import insert_rows
+from store.database import Query, Rows, ask, insert_rows
 from store.event_codec import decode_event, encode_event
-from store.schema import event, event_personal, event_void
-from store.subjects import ShardPosition
+from store.schema import event, event_personal, event_void, subject
+from store.subjects import ROOTS_OF_SUBJECTS, ShardPosition
 
 IDENTITY_KINDS: Final = (EventKind.VOID.value, EventKind.MERGE.value, EventKind.SPLIT.value)
 """Kinds that change which events count, and are no part of a timeline themselves."""
@@ -124,32 +124,53 @@ def _stored_events() -> Select[Any]:
     ).select_from(event.outerjoin(event_personal, event_personal.c.event_id == event.c.event_id))
 
 
-def _stored(row: Row[Any]) -> StoredEvent:
+def _stored(row: Any) -> StoredEvent:  # noqa: ANN401 - a named tuple of the columns above
     decoded = decode_event(row.event_id, row.kind, row.body, row.personal)
     return StoredEvent(decoded, row.subject, row.shard, row.position, row.recorded_at, row.kind)
 
 
-# Built once: building costs as much as sending, and every write sends these.
-_EVENTS: Final = _stored_events().where(event.c.event_id == func.any(bindparam("event_ids")))
-_TIMELINES: Final = (
-    _stored_events()
-    .where(event.c.subject == func.any(bindparam("subjects")))
-    .where(event.c.recorded_at <= bindparam("known_at"))
-    .where(event.c.kind.not_in(IDENTITY_KINDS))
-    .where(
-        ~select(event_void.c.voided_event_id)
-        .where(event_void.c.voided_event_id == event.c.event_id)
-        .where(event_void.c.recorded_at <= bindparam("known_at"))
-        .exists()
-    )
-    .order_by(event.c.recorded_at)
+FIND_EVENTS: Final = Query(
+    _stored_events().where(event.c.event_id == func.any(bindparam("event_ids")))
 )
+"""The events with these `event_ids`, for `events_of_rows`."""
+
+
+def _timelines_of(subjects: ColumnElement[Any]) -> Query:
+    return Query(
+        _stored_events()
+        .where(event.c.subject == func.any(subjects))
+        .where(event.c.recorded_at <= bindparam("known_at"))
+        .where(*(event.c.kind != kind for kind in IDENTITY_KINDS))
+        .where(
+            ~select(event_void.c.voided_event_id)
+            .where(event_void.c.voided_event_id == event.c.event_id)
+            .where(event_void.c.recorded_at <= bindparam("known_at"))
+            .exists()
+        )
+        .order_by(event.c.recorded_at)
+    )
+
+
+_TIMELINES: Final = _timelines_of(bindparam("subjects"))
+TIMELINES_OF_PERSONS: Final = _timelines_of(
+    func.array(
+        select(subject.c.number)
+        .where(subject.c.root == func.any(ROOTS_OF_SUBJECTS))
+        .scalar_subquery()
+    )
+)
+"""The timelines of the persons to whom `subjects` belong, for `timelines_of_rows`."""
 
 
 def find_events(connection: Connection, event_ids: Collection[str]) -> dict[str, StoredEvent]:
     """Give the events with these ids that the ledger has, whether void or not."""
-    rows = connection.execute(_EVENTS, {"event_ids": list(event_ids)})
-    return {row.event_id: _stored(row) for row in rows.all()}
+    [rows] = ask(connection, [FIND_EVENTS(event_ids=list(event_ids))])
+    return events_of_rows(rows)
+
+
+def events_of_rows(rows: Rows) -> dict[str, StoredEvent]:
+    """Give events by id from the rows that hold them."""
+    return {row.event_id: _stored(row) for row in rows}
 
 
 def load_timelines(
@@ -159,10 +180,14 @@ def load_timelines(
 
     Voids, merges and splits are no part of a timeline, and void events do not count.
     """
-    rows = connection.execute(_TIMELINES, {"subjects": list(subjects), "known_at": known_at})
+    [rows] = ask(connection, [_TIMELINES(subjects=list(subjects), known_at=known_at)])
+    return timelines_of_rows(rows)
+
+
+def timelines_of_rows(rows: Rows) -> dict[int, list[TimelineEvent]]:
+    """Give timelines by subject from the rows that hold their events."""
     timelines: dict[int, list[TimelineEvent]] = {}
-    # All at once: fetching rows one by one takes several times as long.
-    for row in rows.all():
+    for row in rows:
         timelines.setdefault(row.subject, []).append(timeline_event(_stored(row)))
     return timelines
 

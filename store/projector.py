@@ -75,6 +75,7 @@ class Projector:
         self._rows_per_batch = rows_per_batch
         self._last_epoch = 0
         self._announced: set[int] = set()
+        self._handed_over: dict[int, list[Batch]] = {}
         self._announced_lock = threading.Lock()
         self._applied_seqs = [0] * SHARD_COUNT
         self._has_applied = threading.Condition()
@@ -86,6 +87,16 @@ class Projector:
         with self._announced_lock:
             self._announced.update(numbers)
         self.wake.set()
+
+    def hand_over(self, batches: Mapping[int, Batch]) -> None:
+        """Take what a transaction committed, so that it need not be read back. For any thread.
+
+        Such a batch is exactly what the transaction appended to the outbox of the shard: the rows
+        that would be read, if they are the next ones. It is projected once the shard is announced.
+        """
+        with self._announced_lock:
+            for number, batch in batches.items():
+                self._handed_over.setdefault(number, []).append(batch)
 
     def project_shard(self, number: int) -> int:
         """Bring one shard forward and give how many outbox rows were applied.
@@ -147,12 +158,14 @@ class Projector:
         while not stop.is_set():
             # Before looking, so that who wakes us while we look is not overlooked.
             self.wake.clear()
-            numbers: Collection[int] = self._take_announced()
-            if not numbers or time.monotonic() >= look_at_all_at:
+            announced, batches = self._take_announced()
+            numbers: Collection[int] = announced
+            if not announced or time.monotonic() >= look_at_all_at:
                 look_at_all_at = time.monotonic() + POLL_SECONDS
                 numbers = range(SHARD_COUNT)
             try:
-                applied = self.project_pending(numbers)
+                numbers = self._project_handed_over(numbers, batches)
+                applied = self.project_pending(numbers) if numbers else 0
                 failures_in_a_row = 0
             except Exception:
                 self.counts.failures += 1
@@ -169,10 +182,40 @@ class Projector:
             if applied < self._rows_per_batch:
                 self.wake.wait(POLL_SECONDS)
 
-    def _take_announced(self) -> set[int]:
+    def _take_announced(self) -> tuple[set[int], dict[int, list[Batch]]]:
+        """Give the shards that were announced, with what was handed over for them."""
         with self._announced_lock:
             announced, self._announced = self._announced, set()
-        return announced
+            if announced:
+                batches = {
+                    number: self._handed_over.pop(number)
+                    for number in announced
+                    if number in self._handed_over
+                }
+            else:
+                # Nobody announced it, so nobody waits for it: the rows are found by looking.
+                batches, self._handed_over = {}, {}
+        return announced, batches
+
+    def _project_handed_over(
+        self, numbers: Collection[int], batches: Mapping[int, Sequence[Batch]]
+    ) -> Collection[int]:
+        """Project what was handed over, and give the shards that have to be looked at."""
+        if not batches:
+            return numbers
+        left = [number for number in numbers if number not in batches]
+        for number, handed_over in batches.items():
+            for batch in sorted(handed_over, key=lambda one: one.first_seq):
+                outcome = self._cache.project(number, batch)
+                if not outcome.is_accepted or outcome.meta is None:
+                    # Something is before it that nobody handed over, or Redis is not as it was.
+                    left.append(number)
+                    break
+                self.counts.rows_applied += batch.last_seq - batch.first_seq + 1
+                self._applied_seqs[number] = outcome.meta.applied_seq
+        with self._has_applied:
+            self._has_applied.notify_all()
+        return left
 
     def wait_until_applied(self, positions: Mapping[int, int], timeout_seconds: float) -> bool:
         """Wait until Redis shows every shard at its seq, whoever projects. False when it is late.
@@ -180,14 +223,16 @@ class Projector:
         A Redis that does not answer shows nothing; it may come back in time.
         """
         deadline = time.monotonic() + timeout_seconds
-        while not self._shows(positions):
+        while True:
+            seconds = min(APPLIED_POLL_SECONDS, deadline - time.monotonic())
+            # What we have applied ourselves Redis need not be asked about.
             with self._has_applied:
-                seconds = min(APPLIED_POLL_SECONDS, deadline - time.monotonic())
-                if seconds <= 0:
-                    return False
-                if self._has_applied.wait_for(lambda: self._is_applied(positions), seconds):
+                if self._has_applied.wait_for(lambda: self._is_applied(positions), max(0, seconds)):
                     return True
-        return True
+            if self._shows(positions):
+                return True
+            if seconds <= 0:
+                return False
 
     def _is_applied(self, positions: Mapping[int, int]) -> bool:
         return all(self._applied_seqs[number] >= seq for number, seq in positions.items())

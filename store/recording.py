@@ -6,10 +6,10 @@ events count, are in `identity`. Locks are taken in one order everywhere: the ca
 persons, then shards.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
-from typing import TypeAlias
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -17,7 +17,6 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from decision.catalog_history import UsedCode, codes_of_body
 from decision.errors import (
     AlreadyExistsError,
-    ErrorCode,
     InvalidArgumentError,
     MayweError,
     NotFoundError,
@@ -25,57 +24,40 @@ from decision.errors import (
 )
 from decision.event_rules import check_event
 from decision.events import Merge, NewEvent, Split, TimelineEvent, Void
-from decision.instants import Instant
+from decision.instants import FOREVER
 from store import identity, ledger, states
 from store.cache import Batch
-from store.database import RetryTransactionError, run_transaction
-from store.floors import CustomerFloor, Narrowing
+from store.database import (
+    Question,
+    RetryTransactionError,
+    Rows,
+    ask,
+    run_transaction,
+    run_transaction_asking,
+)
 from store.ledger import StoredEvent
-from store.narrowing import FloorsOfMembers, lost_by
+from store.narrowing import FloorsOfMembers
+from store.outcomes import Outcome, Recorded, Refused
 from store.publications import Catalogs, PublishedCatalog
+from store.repeats import refuse_other_content, repeats
 from store.schema import used_code
 from store.sharding import shard_of
-from store.states import Rewrite
+from store.states import Rewrite, StoredState
 from store.subjects import (
-    ConnectedMember,
+    FIND_SUBJECTS,
     Person,
-    connected_members,
-    find_or_make_subjects,
-    lock_persons,
+    lock_persons_asking,
+    make_missing_subjects,
+    subjects_of_rows,
 )
-from store.writing import Entry, Recording, begin_recording, finish
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """An event that stands in the ledger, now or since an earlier time.
-
-    `positions` gives the seq of each shard, in this `epoch`, at which the cache shows it. `events`
-    is the timeline of the person it belongs to, as it stands with the event. `narrowing` is what it
-    took away of that person's permissions, empty if nothing; of a repeated event all that it may
-    have taken away, from whomever, since nobody may have been told the first time.
-    """
-
-    event: NewEvent
-    recorded_at: Instant
-    is_repeated: bool
-    epoch: int
-    is_epoch_settled: bool
-    positions: Mapping[int, int]
-    published: PublishedCatalog
-    events: Sequence[TimelineEvent]
-    narrowing: Narrowing
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An event that was refused, and why; nothing of it is recorded."""
-
-    event: NewEvent
-    error: MayweError
-
-
-Outcome: TypeAlias = Recorded | Refused
+from store.writing import (
+    BEGIN_RECORDING,
+    Entry,
+    Recording,
+    begin_recording,
+    finish,
+    recording_of,
+)
 
 
 class Recorder:
@@ -86,15 +68,18 @@ class Recorder:
         engine: Engine,
         catalogs: Catalogs,
         announce: Callable[[Mapping[int, int]], None],
+        hand_over: Callable[[Mapping[int, Batch]], None] = lambda _: None,
     ) -> None:
         """Record into the ledger at `engine`, and `announce` positions after commits.
 
         What takes something away is not announced: nothing needs the cache then, and whoever
-        acknowledges it has more urgent things to do first.
+        acknowledges it has more urgent things to do first. Before that `hand_over` is given what
+        the cache lacks.
         """
         self._engine = engine
         self._catalogs = catalogs
         self._announce = announce
+        self._hand_over = hand_over
         self._known_used_codes: dict[int, set[UsedCode]] = {}
 
     def record_one(self, event: NewEvent) -> Recorded:
@@ -120,10 +105,24 @@ class Recorder:
         return outcomes
 
     def _record_run(self, events: Sequence[NewEvent]) -> list[Outcome]:
-        def work(connection: Connection) -> list[Outcome]:
-            return self.begin_run(connection).record(events)
+        batches: Mapping[int, Batch] = {}
 
-        outcomes = run_transaction(self._engine, work)
+        def work(connection: Connection, answers: Sequence[Rows]) -> list[Outcome]:
+            nonlocal batches
+            *begun, stored, subjects = answers
+            run = TimelineRun(
+                connection,
+                self._catalogs,
+                self._mark_used,
+                recording_of(connection, self._catalogs, begun[-1]),
+            )
+            outcomes = run.record_and_commit(events, Known.of(stored, subjects))
+            batches = run.batches
+            return outcomes
+
+        questions = [*BEGIN_RECORDING, *_what_is_known(events)]
+        outcomes = run_transaction_asking(self._engine, questions, work)
+        self._hand_over(batches)
         self.note_committed(outcomes)
         return outcomes
 
@@ -132,7 +131,12 @@ class Recorder:
 
         After the commit `note_committed` MUST be told of the outcomes.
         """
-        return TimelineRun(connection, self._catalogs, self._mark_used)
+        return TimelineRun(
+            connection,
+            self._catalogs,
+            self._mark_used,
+            begin_recording(connection, self._catalogs),
+        )
 
     def note_committed(self, outcomes: Sequence[Outcome]) -> None:
         """Announce what a committed run gave, and learn which codes are marked as used."""
@@ -149,8 +153,8 @@ class Recorder:
             check_event(event, recording.published.catalog)
             found = ledger.find_events(connection, [event.event_id]).get(event.event_id)
             if found is not None:
-                _refuse_other_content(event, found.event)
-                return next(_repeats(connection, [(event, found)], recording, with_timelines=False))
+                refuse_other_content(event, found.event)
+                return next(repeats(connection, [(event, found)], recording, with_timelines=False))
             try:
                 written = identity.record(connection, self._catalogs, recording, event)
             except PreconditionError:
@@ -231,12 +235,13 @@ class TimelineRun:
         connection: Connection,
         catalogs: Catalogs,
         mark_used: Callable[[Connection, Recording, Sequence[NewEvent]], None],
+        recording: Recording,
     ) -> None:
-        """Begin recording in the transaction of `connection`."""
+        """Go on with a recording that was begun in the transaction of `connection`."""
         self._connection = connection
         self._catalogs = catalogs
         self._mark_used = mark_used
-        self._recording = begin_recording(connection, catalogs)
+        self._recording = recording
         self.batches: Mapping[int, Batch] = {}
         """What the cache lacks once the events that were recorded are committed."""
 
@@ -251,10 +256,25 @@ class TimelineRun:
         Without `with_timelines` the timelines of repeated events are not read, which costs more
         than all else that is done for them.
         """
-        stored = ledger.find_events(self._connection, {event.event_id for event in events})
+        known = Known.of(*ask(self._connection, _what_is_known(events)))
+        return self._record(events, known, with_timelines=with_timelines, commits=False)
+
+    def record_and_commit(self, events: Sequence[NewEvent], known: "Known") -> list[Outcome]:
+        """Record events, of which so much is `known`, in the order given.
+
+        They may be committed by then, and nothing may follow.
+        """
+        # Repeats are answered after the others have been written, in the same transaction.
+        commits = not known.stored
+        return self._record(events, known, with_timelines=True, commits=commits)
+
+    def _record(
+        self, events: Sequence[NewEvent], known: "Known", *, with_timelines: bool, commits: bool
+    ) -> list[Outcome]:
+        stored = known.stored
         accepted, refusals = self._sort_out(events, stored)
-        recorded = self._write(accepted) if accepted else {}
-        repeats = _repeats(
+        recorded = self._write(accepted, known, commits=commits) if accepted else {}
+        repeated = repeats(
             self._connection,
             [
                 (event, stored[event.event_id])
@@ -270,7 +290,7 @@ class TimelineRun:
             if refusal is not None:
                 outcomes.append(Refused(event, refusal))
             elif event.event_id in stored:
-                outcomes.append(next(repeats))
+                outcomes.append(next(repeated))
             elif event.event_id in answered:
                 # Whatever comes under this id after the first one repeats it.
                 outcomes.append(replace(recorded[event.event_id], is_repeated=True))
@@ -294,23 +314,40 @@ class TimelineRun:
                     check_event(event, self._recording.published.catalog)
                     accepted[event.event_id] = event
                 else:
-                    _refuse_other_content(event, earlier)
+                    refuse_other_content(event, earlier)
             except MayweError as error:
                 refusal = error
             refusals.append(refusal)
         return list(accepted.values()), refusals
 
-    def _write(self, events: Sequence[NewEvent]) -> dict[str, Recorded]:
+    def _write(
+        self, events: Sequence[NewEvent], known: "Known", *, commits: bool
+    ) -> dict[str, Recorded]:
         connection, recording = self._connection, self._recording
-        subjects = find_or_make_subjects(connection, {event.customer_id for event in events})
-        persons = lock_persons(connection, subjects.values())
+        subjects = make_missing_subjects(
+            connection, {event.customer_id for event in events}, known.subjects
+        )
+        numbers = [subjects[customer_id] for customer_id in {one.customer_id for one in events}]
+        persons, [timelines, before] = lock_persons_asking(
+            connection,
+            numbers,
+            [
+                ledger.TIMELINES_OF_PERSONS(subjects=numbers, known_at=FOREVER),
+                states.STATES_OF_PERSONS(subjects=numbers),
+            ],
+        )
         self._mark_used(connection, recording, events)
         entries = [
             Entry(event, subjects[event.customer_id], shard_of(event.customer_id))
             for event in events
         ]
-        rewrites = self._fold(persons, entries)
-        written = finish(connection, self._catalogs, recording, entries, rewrites)
+        rewrites = self._fold(
+            persons,
+            entries,
+            ledger.timelines_of_rows(timelines),
+            states.stored_states(before),
+        )
+        written = finish(connection, self._catalogs, recording, entries, rewrites, commits=commits)
         self.batches = written.batches
         events_of_subject = {
             subject: rewrite.folded.events for rewrite in rewrites for subject in rewrite.previous
@@ -341,7 +378,13 @@ class TimelineRun:
             for entry, recorded_at in zip(entries, written.recorded_at, strict=True)
         }
 
-    def _fold(self, persons: Mapping[int, Person], entries: Sequence[Entry]) -> list[Rewrite]:
+    def _fold(
+        self,
+        persons: Mapping[int, Person],
+        entries: Sequence[Entry],
+        timelines: dict[int, list[TimelineEvent]],
+        before: Mapping[int, StoredState],
+    ) -> list[Rewrite]:
         """Fold each person with what the ledger has and what is about to be appended."""
         root_of_subject = {
             member.subject: root for root, person in persons.items() for member in person.members
@@ -349,8 +392,6 @@ class TimelineRun:
         new_events: dict[int, list[TimelineEvent]] = {root: [] for root in persons}
         for entry in entries:
             new_events[root_of_subject[entry.subject]].append(new_timeline_event(entry.event))
-        timelines = ledger.load_timelines(self._connection, root_of_subject)
-        before = states.load_states(self._connection, persons)
         return [
             states.rewrite_of(
                 states.fold_person(
@@ -368,78 +409,26 @@ class TimelineRun:
         ]
 
 
+class Known(NamedTuple):
+    """What the ledger knows of events that are to be recorded, before anybody is locked."""
+
+    stored: Mapping[str, StoredEvent]
+    subjects: dict[str, int]
+
+    @classmethod
+    def of(cls, stored: Rows, subjects: Rows) -> "Known":
+        """Take the answers to what `_what_is_known` asks."""
+        return cls(ledger.events_of_rows(stored), subjects_of_rows(subjects))
+
+
+def _what_is_known(events: Sequence[NewEvent]) -> Sequence[Question]:
+    return (
+        ledger.FIND_EVENTS(event_ids=list({event.event_id for event in events})),
+        FIND_SUBJECTS(customer_ids=list({event.customer_id for event in events})),
+    )
+
+
 def new_timeline_event(event: NewEvent) -> TimelineEvent:
     """Give an event that is about to be recorded as part of its timeline."""
     event_id, customer_id, body, source = event
     return TimelineEvent(event_id, customer_id, body, source)  # type: ignore[arg-type]  # voids, merges and splits never come here
-
-
-def _refuse_other_content(event: NewEvent, earlier: NewEvent) -> None:
-    if event != earlier:
-        message = (
-            f"the event id {event.event_id!r} is taken by an event with other content: "
-            "record a new fact under a new id"
-        )
-        raise AlreadyExistsError(
-            message,
-            ErrorCode.EVENT_ID_TAKEN,
-            {"field": "event_id", "event_id": event.event_id},
-        )
-
-
-def _repeats(
-    connection: Connection,
-    repeated: Sequence[tuple[NewEvent, StoredEvent]],
-    recording: Recording,
-    *,
-    with_timelines: bool,
-) -> Iterator[Recorded]:
-    """Answer events that the ledger has already with the same content, as people stand now."""
-    numbers = {stored.subject for _, stored in repeated}
-    if not numbers:
-        return
-    connected = connected_members(connection, numbers)
-    timelines: dict[int, list[TimelineEvent]] = {}
-    if with_timelines:
-        timelines = ledger.load_timelines(
-            connection,
-            {found.member.subject for members in connected.values() for found in members},
-        )
-    for event, stored in repeated:
-        yield _repeated(event, stored, connected[stored.subject], timelines, recording)
-
-
-def _repeated(
-    event: NewEvent,
-    stored: StoredEvent,
-    connected: Sequence[ConnectedMember],
-    timelines: dict[int, list[TimelineEvent]],
-    recording: Recording,
-) -> Recorded:
-    """Answer one event that is repeated.
-
-    What it took away may never have been told of, and its row in the outbox may be one of many
-    since. So every customer id that was ever one person with its own gets a floor, where it stands
-    now: a merge or split since then may have carried off an id that the event concerned.
-    """
-    [root] = {found.root for found in connected if found.member.subject == stored.subject}
-    members = [found for found in connected if found.root == root]
-    return Recorded(
-        event,
-        stored.recorded_at,
-        is_repeated=True,
-        epoch=recording.epoch,
-        is_epoch_settled=recording.is_epoch_settled,
-        positions={found.member.shard: found.shard_seq for found in members},
-        published=recording.published,
-        events=ledger.joined(timelines, (found.member.subject for found in members)),
-        narrowing=Narrowing(
-            recording.epoch,
-            [
-                CustomerFloor(found.member.customer_id, found.shard_seq, found.version)
-                for found in connected
-                if found.member.customer_id
-            ],
-            narrowed_at=lost_by(event.body, stored.recorded_at),
-        ),
-    )

@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from store.database import Query, ask
 from store.meta import CacheLife
 from store.publications import NEWEST_PUBLICATION
 from store.schema import installation, shard
@@ -30,7 +31,7 @@ class ShardSource:
     newest_publication: int
 
 
-_SOURCES: Final = (
+_SOURCES: Final = Query(
     select(
         shard.c.number,
         shard.c.seq,
@@ -53,5 +54,5 @@ def read_sources(connection: Connection, numbers: Collection[int]) -> list[Shard
         ShardSource(
             row.number, row.seq, CacheLife(row.epoch, row.incarnation), row.rolled_out, row.newest
         )
-        for row in connection.execute(_SOURCES, {"numbers": list(numbers)})
+        for row in ask(connection, [_SOURCES(numbers=list(numbers))])[0]
     ]

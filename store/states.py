@@ -29,12 +29,12 @@ from decision.timeline import NOBODY, PermissionTimeline, permission_timeline
 from store import ledger, record
 from store.change_codec import EncodedChange, encode_changes
 from store.code_numbers import CodeNumbers
-from store.database import array_text, insert_rows, unawaited
+from store.database import Query, Rows, array_text, ask, insert_rows, send
 from store.floors import NOW_AHEAD_MICROSECONDS_MAX
 from store.outbox import BY_TIME, Loss, Notice
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import customer, shard, state, subject, unmatched
-from store.subjects import Person, persons_of_roots
+from store.subjects import ROOTS_OF_SUBJECTS, Person, persons_of_roots
 
 
 @dataclass(slots=True)
@@ -107,19 +107,31 @@ def fold_afresh(
     return load_and_fold(connection, persons_of_roots(connection, roots).values(), published)
 
 
-_STATES: Final = select(
-    state.c.subject, state.c.version, state.c.publication, state.c.record, state.c.watched_through
-).where(state.c.subject == func.any(bindparam("roots")))
+_COLUMNS: Final = (
+    state.c.subject,
+    state.c.version,
+    state.c.publication,
+    state.c.record,
+    state.c.watched_through,
+)
+_STATES: Final = Query(select(*_COLUMNS).where(state.c.subject == func.any(bindparam("roots"))))
+STATES_OF_PERSONS: Final = Query(
+    select(*_COLUMNS).where(state.c.subject == func.any(ROOTS_OF_SUBJECTS))
+)
+"""The states of the persons to whom `subjects` belong, for `stored_states`."""
 
 
 def load_states(connection: Connection, roots: Collection[int]) -> dict[int, StoredState]:
     """Give the states of some root subjects."""
-    rows = connection.execute(_STATES, {"roots": list(roots)})
+    [rows] = ask(connection, [_STATES(roots=list(roots))])
+    return stored_states(rows)
+
+
+def stored_states(rows: Rows) -> dict[int, StoredState]:
+    """Give states by root from the rows that hold them."""
     return {
-        row.subject: StoredState(
-            row.version, row.publication, bytes(row.record), row.watched_through
-        )
-        for row in rows.all()
+        row.subject: StoredState(row.version, row.publication, row.record, row.watched_through)
+        for row in rows
     }
 
 
@@ -165,22 +177,24 @@ def shards_of(persons: Iterable[Person]) -> set[int]:
     return {member.shard for person in persons for member in person.members}
 
 
-_FORGET: Final = text(
-    """
-    WITH
-        forgotten_state AS (DELETE FROM state WHERE subject = any(CAST(:roots AS bigint[]))),
-        forgotten_permission AS (
-            DELETE FROM permission
-            WHERE subject = any(CAST(:roots_with_all_permissions AS bigint[]))
-        ),
-        replaced_permission AS (
-            DELETE FROM permission USING
-                unnest(CAST(:scopes AS bigint[]), CAST(:subjects AS bigint[]))
-                    AS replaced (scope, subject)
-            WHERE permission.scope = replaced.scope AND permission.subject = replaced.subject
-        )
-    DELETE FROM unmatched WHERE subject = any(CAST(:roots AS bigint[]))
-    """
+_FORGET: Final = Query(
+    text(
+        """
+        WITH
+            forgotten_state AS (DELETE FROM state WHERE subject = any(CAST(:roots AS bigint[]))),
+            forgotten_permission AS (
+                DELETE FROM permission
+                WHERE subject = any(CAST(:roots_with_all_permissions AS bigint[]))
+            ),
+            replaced_permission AS (
+                DELETE FROM permission USING
+                    unnest(CAST(:scopes AS bigint[]), CAST(:subjects AS bigint[]))
+                        AS replaced (scope, subject)
+                WHERE permission.scope = replaced.scope AND permission.subject = replaced.subject
+            )
+        DELETE FROM unmatched WHERE subject = any(CAST(:roots AS bigint[]))
+        """
+    )
 )
 
 
@@ -213,37 +227,41 @@ class StateWriter:
         """The records written, by root."""
         return self._records
 
-    def write(self, rewrites: Sequence[Rewrite]) -> list[Notice]:
-        """Replace states and what follows from them, and give the notices to append about it."""
-        roots = [rewrite.folded.person.root for rewrite in rewrites]
-        states = [self._state_row(rewrite) for rewrite in rewrites]
+    def rows(self, rewrites: Sequence[Rewrite]) -> "StateRows":
+        """Work out what takes the place of people's states and of what follows from them."""
         whole = [rewrite for rewrite in rewrites if rewrite.stored is None]
         permissions = [row for rewrite in whole for row in self._permission_rows(rewrite)]
-        replaced_scopes, replaced_subjects = [], []
+        replaced = []
         for rewrite in rewrites:
             if rewrite.stored is not None:
                 root = rewrite.folded.person.root
                 for number, intervals in self._permissions_replaced(rewrite, rewrite.stored):
-                    replaced_scopes.append(number)
-                    replaced_subjects.append(root)
+                    replaced.append((number, root))
                     permissions += [(number, root, start, end) for start, end in intervals]
-        missed = [row for rewrite in rewrites for row in _unmatched_rows(rewrite)]
-        rows_max = max(len(states), len(permissions), len(missed))
-        with unawaited(self._connection, rows_max):
-            self._connection.execute(
-                _FORGET,
-                {
-                    "roots": array_text(roots),
-                    "roots_with_all_permissions": array_text(
-                        rewrite.folded.person.root for rewrite in whole
-                    ),
-                    "scopes": array_text(replaced_scopes),
-                    "subjects": array_text(replaced_subjects),
-                },
-            )
-            insert_rows(self._connection, "state", _STATE_COLUMNS, states)
-            insert_rows(self._connection, "permission", _PERMISSION_COLUMNS, permissions)
-            insert_rows(self._connection, "unmatched", _UNMATCHED_COLUMNS, missed)
+        return StateRows(
+            [rewrite.folded.person.root for rewrite in rewrites],
+            [rewrite.folded.person.root for rewrite in whole],
+            replaced,
+            [self._state_row(rewrite) for rewrite in rewrites],
+            permissions,
+            [row for rewrite in rewrites for row in _unmatched_rows(rewrite)],
+        )
+
+    def replace(self, rows: "StateRows") -> None:
+        """Replace states and what follows from them. Nothing of it has to be waited for."""
+        forget = _FORGET(
+            roots=array_text(rows.roots),
+            roots_with_all_permissions=array_text(rows.roots_with_all_permissions),
+            scopes=array_text(scope for scope, _ in rows.replaced_permissions),
+            subjects=array_text(root for _, root in rows.replaced_permissions),
+        )
+        send(self._connection, forget)
+        insert_rows(self._connection, "state", _STATE_COLUMNS, rows.states)
+        insert_rows(self._connection, "permission", _PERMISSION_COLUMNS, rows.permissions)
+        insert_rows(self._connection, "unmatched", _UNMATCHED_COLUMNS, rows.unmatched)
+
+    def notices(self, rewrites: Sequence[Rewrite]) -> list[Notice]:
+        """Give the notices to append about new states."""
         return [notice for rewrite in rewrites for notice in self._notices(rewrite)]
 
     def _state_row(self, rewrite: Rewrite) -> Sequence[object]:
@@ -345,6 +363,26 @@ class StateWriter:
         ]
         lost_at = max(counting_as_now) if counting_as_now else min(losses)
         return Loss(version, max(self._now, lost_at))
+
+
+class StateRows(NamedTuple):
+    """What takes the place of the states of some roots, and of what follows from them.
+
+    Of some roots all permissions are replaced, of the others those that are named by scope number
+    and root.
+    """
+
+    roots: Sequence[int]
+    roots_with_all_permissions: Sequence[int]
+    replaced_permissions: Sequence[tuple[int, int]]
+    states: Sequence[Sequence[object]]
+    permissions: Sequence[Sequence[object]]
+    unmatched: Sequence[Sequence[object]]
+
+    @property
+    def count_max(self) -> int:
+        """How many rows one table gets at the most."""
+        return max(len(self.states), len(self.permissions), len(self.unmatched))
 
 
 _STATE_COLUMNS: Final = (

@@ -16,11 +16,18 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from store.database import RetryTransactionError, insert_rows
+from store.database import (
+    Query,
+    Question,
+    RetryTransactionError,
+    Rows,
+    ask,
+    insert_rows,
+    send,
+)
 from store.schema import customer, merge_link, shard, state, subject
 from store.sharding import shard_of
 
@@ -42,9 +49,12 @@ class Person(NamedTuple):
 
 
 # Built once: building costs as much as sending, and every write sends these.
-_SUBJECTS: Final = select(customer.c.customer_id, customer.c.subject).where(
-    customer.c.customer_id == func.any(bindparam("customer_ids"))
+FIND_SUBJECTS: Final = Query(
+    select(customer.c.customer_id, customer.c.subject).where(
+        customer.c.customer_id == func.any(bindparam("customer_ids"))
+    )
 )
+"""The subjects of `customer_ids`, for `subjects_of_rows`."""
 # In the order of the ids, so that two transactions can not wait for each other.
 _MAKE_CUSTOMERS: Final = text(
     """
@@ -57,17 +67,18 @@ _MAKE_CUSTOMERS: Final = text(
     RETURNING customer_id
     """
 )
-_LOCKED_ROOTS: Final = (
+ROOTS_OF_SUBJECTS: Final = func.array(
+    select(subject.c.root)
+    .where(subject.c.number == func.any(bindparam("subjects")))
+    .scalar_subquery()
+)
+_LOCKED_ROOTS: Final = Query(
     select(subject.c.number, subject.c.root)
-    .where(
-        subject.c.number.in_(
-            select(subject.c.root).where(subject.c.number == func.any(bindparam("subjects")))
-        )
-    )
+    .where(subject.c.number == func.any(ROOTS_OF_SUBJECTS))
     .order_by(subject.c.number)
     .with_for_update()
 )
-_PERSONS: Final = (
+_PERSONS_COLUMNS: Final = (
     select(
         subject.c.root,
         subject.c.number,
@@ -76,10 +87,13 @@ _PERSONS: Final = (
         customer.c.customer_id,
     )
     .select_from(subject.outerjoin(customer, customer.c.subject == subject.c.number))
-    .where(subject.c.root == func.any(bindparam("roots")))
     .order_by(subject.c.number)
 )
-_LOCKED_SHARDS: Final = (
+_PERSONS: Final = Query(_PERSONS_COLUMNS.where(subject.c.root == func.any(bindparam("roots"))))
+_PERSONS_OF_SUBJECTS: Final = Query(
+    _PERSONS_COLUMNS.where(subject.c.root == func.any(ROOTS_OF_SUBJECTS))
+)
+_LOCKED_SHARDS: Final = Query(
     select(
         shard.c.number,
         shard.c.seq,
@@ -91,20 +105,28 @@ _LOCKED_SHARDS: Final = (
     .order_by(shard.c.number)
     .with_for_update()
 )
-_MOVE_SHARD: Final = (
-    update(shard)
-    .where(shard.c.number == bindparam("shard_number"))
-    .values(
-        seq=bindparam("new_seq"),
-        chain_length=bindparam("new_length"),
-        chain_hash=bindparam("new_hash"),
+_MOVE_SHARDS: Final = Query(
+    text(
+        """
+        UPDATE shard SET seq = moved.seq, chain_length = moved.length, chain_hash = moved.hash
+        FROM unnest(
+            CAST(:numbers AS smallint[]), CAST(:seqs AS bigint[]),
+            CAST(:lengths AS bigint[]), CAST(:hashes AS bytea[])
+        ) AS moved (number, seq, length, hash)
+        WHERE shard.number = moved.number
+        """
     )
 )
 
 
 def find_subjects(connection: Connection, customer_ids: Collection[str]) -> dict[str, int]:
     """Give the subject of each customer id that has one."""
-    rows = connection.execute(_SUBJECTS, {"customer_ids": list(customer_ids)})
+    [rows] = ask(connection, [FIND_SUBJECTS(customer_ids=list(customer_ids))])
+    return subjects_of_rows(rows)
+
+
+def subjects_of_rows(rows: Rows) -> dict[str, int]:
+    """Give subjects by customer id from the rows that name them."""
     return {row.customer_id: row.subject for row in rows}
 
 
@@ -117,11 +139,18 @@ def find_roots(connection: Connection, subjects: Collection[int]) -> dict[int, i
 
 
 def find_or_make_subjects(connection: Connection, customer_ids: Collection[str]) -> dict[str, int]:
-    """Give the subject of each customer id, making those that are new.
+    """Give the subject of each customer id, making those that are new."""
+    return make_missing_subjects(connection, customer_ids, find_subjects(connection, customer_ids))
 
-    New ones are made in order of their ids, so that two transactions can not wait for each other.
+
+def make_missing_subjects(
+    connection: Connection, customer_ids: Collection[str], found: dict[str, int]
+) -> dict[str, int]:
+    """Give the subject of each customer id, making those that were not `found`.
+
+    New ones are made in order of their ids, so that two transactions can not wait for each other,
+    and MUST be made before persons are locked.
     """
-    found = find_subjects(connection, customer_ids)
     missing = sorted(set(customer_ids) - found.keys())
     if not missing:
         return found
@@ -154,17 +183,40 @@ def lock_persons(connection: Connection, subjects: Collection[int]) -> dict[int,
     Roots are locked in order. Raises RetryTransactionError when a merge or split moved a subject
     to another root before the lock was had.
     """
-    locked = connection.execute(_LOCKED_ROOTS, {"subjects": list(subjects)}).all()
-    persons = persons_of_roots(connection, [row.number for row in locked])
+    return lock_persons_asking(connection, subjects, [])[0]
+
+
+def lock_persons_asking(
+    connection: Connection, subjects: Collection[int], questions: Sequence[Question]
+) -> tuple[dict[int, Person], list[Rows]]:
+    """Lock persons as `lock_persons` does, asking what else is to be known of them once locked.
+
+    All in one round trip. The answers count, for whoever they are asked about is locked: the roots
+    that a statement after the lock sees are those that were locked, or nothing of it counts.
+    """
+    numbers = list(subjects)
+    locked, found, *answers = ask(
+        connection,
+        [_LOCKED_ROOTS(subjects=numbers), _PERSONS_OF_SUBJECTS(subjects=numbers), *questions],
+    )
+    persons = _persons(found)
     members = {member.subject for person in persons.values() for member in person.members}
-    if any(row.number != row.root for row in locked) or not members.issuperset(subjects):
+    if (
+        any(row.number != row.root for row in locked)
+        or persons.keys() != {row.number for row in locked}
+        or not members.issuperset(subjects)
+    ):
         raise RetryTransactionError
-    return persons
+    return persons, answers
 
 
 def persons_of_roots(connection: Connection, roots: Collection[int]) -> dict[int, Person]:
     """Give the persons of some root subjects, each by its root."""
-    rows = connection.execute(_PERSONS, {"roots": list(roots)}).all()
+    [rows] = ask(connection, [_PERSONS(roots=list(roots))])
+    return _persons(rows)
+
+
+def _persons(rows: Rows) -> dict[int, Person]:
     members: dict[int, list[Member]] = {}
     named: set[int] = set()
     for row in rows:
@@ -252,24 +304,32 @@ class ShardPosition(NamedTuple):
 
 def lock_shards(connection: Connection, numbers: Iterable[int]) -> dict[int, ShardPosition]:
     """Lock shards in order and give where each stands. Subjects MUST have been locked before."""
-    rows = connection.execute(_LOCKED_SHARDS, {"numbers": sorted(set(numbers))})
+    [rows] = ask(connection, [lock_shards_question(numbers)])
+    return shard_positions(rows)
+
+
+def lock_shards_question(numbers: Iterable[int]) -> Question:
+    """Ask what `lock_shards` asks; `shard_positions` takes the answer."""
+    return _LOCKED_SHARDS(numbers=sorted(set(numbers)))
+
+
+def shard_positions(rows: Rows) -> dict[int, ShardPosition]:
+    """Give where each shard stands from the rows that say so."""
     return {
-        row.number: ShardPosition(row.seq, row.chain_length, bytes(row.chain_hash), row.incarnation)
+        row.number: ShardPosition(row.seq, row.chain_length, row.chain_hash, row.incarnation)
         for row in rows
     }
 
 
 def move_shards(connection: Connection, positions: Mapping[int, ShardPosition]) -> None:
     """Write where locked shards stand now."""
-    connection.execute(
-        _MOVE_SHARD,
-        [
-            {
-                "shard_number": number,
-                "new_seq": position.seq,
-                "new_length": position.chain_length,
-                "new_hash": position.chain_hash,
-            }
-            for number, position in positions.items()
-        ],
+    moved = positions.items()
+    send(
+        connection,
+        _MOVE_SHARDS(
+            numbers=[number for number, _ in moved],
+            seqs=[position.seq for _, position in moved],
+            lengths=[position.chain_length for _, position in moved],
+            hashes=[position.chain_hash for _, position in moved],
+        ),
     )

@@ -15,7 +15,17 @@ from decision.events import NewEvent
 from decision.instants import Instant
 from store import ledger
 from store.cache import Batch
-from store.database import CATALOG_LOCK, draw_recorded_instants, unawaited
+from store.database import (
+    CATALOG_LOCK,
+    COMMIT,
+    DRAW_INSTANTS,
+    Query,
+    Question,
+    Rows,
+    ask,
+    send,
+    unawaited,
+)
 from store.floors import CustomerFloor, Narrowing
 from store.ledger_clock import CLOCK_SQL
 from store.meta import CacheLife
@@ -23,7 +33,12 @@ from store.outbox import Notice, append_notices, narrowed_at
 from store.publications import NEWEST_PUBLICATION, Catalogs, PublishedCatalog
 from store.schema import installation
 from store.states import Rewrite, StateWriter, new_version
-from store.subjects import ShardPosition, lock_shards, move_shards
+from store.subjects import (
+    ShardPosition,
+    lock_shards_question,
+    move_shards,
+    shard_positions,
+)
 
 
 class Entry(NamedTuple):
@@ -68,28 +83,36 @@ class Written:
     batches: Mapping[int, Batch]
 
 
+_RECORDING: Final = Query(
+    select(
+        NEWEST_PUBLICATION.label("newest"),
+        installation.c.epoch,
+        installation.c.settled_epoch,
+        text(f"{CLOCK_SQL} AS now"),
+    )
+)
+
+BEGIN_RECORDING: Final[Sequence[Question]] = (
+    # A statement of its own: the next one has to see what was committed while it waited.
+    Query(text("SELECT pg_advisory_xact_lock_shared(:lock)"))(lock=CATALOG_LOCK),
+    _RECORDING(),
+)
+"""What every write asks first; `recording_of` takes the last answer."""
+
+
 def begin_recording(connection: Connection, catalogs: Catalogs) -> Recording:
     """Keep publications and new epochs out until commit, and tell under what events are derived."""
-    with unawaited(connection):
-        # A statement of its own: the next one has to see what was committed while it waited.
-        connection.execute(_KEEP_CATALOG, {"lock": CATALOG_LOCK})
-    return read_recording(connection, catalogs)
-
-
-_KEEP_CATALOG: Final = text("SELECT pg_advisory_xact_lock_shared(:lock)")
-
-
-_RECORDING: Final = select(
-    NEWEST_PUBLICATION.label("newest"),
-    installation.c.epoch,
-    installation.c.settled_epoch,
-    text(f"{CLOCK_SQL} AS now"),
-)
+    return recording_of(connection, catalogs, ask(connection, BEGIN_RECORDING)[-1])
 
 
 def read_recording(connection: Connection, catalogs: Catalogs) -> Recording:
     """Tell under what events are derived; the caller holds the catalog lock, shared or not."""
-    row = connection.execute(_RECORDING).one()
+    return recording_of(connection, catalogs, ask(connection, [_RECORDING()])[0])
+
+
+def recording_of(connection: Connection, catalogs: Catalogs, rows: Rows) -> Recording:
+    """Tell under what events are derived, from what was read under the catalog lock."""
+    [row] = rows
     catalogs.enter_epoch(row.epoch)
     return Recording(
         catalogs.by_number(connection, row.newest),
@@ -107,21 +130,33 @@ def finish(
     rewrites: Sequence[Rewrite],
     *,
     tells_losses: bool = True,
+    commits: bool = False,
 ) -> Written:
     """Replace the states and append the entries; what needs the shards' locks comes last.
 
     Without `tells_losses` nothing counts as taken away: so does a roll-out, whose publication was
-    told of when it was recorded.
+    told of when it was recorded. With `commits` the commit is sent with the last statements, and
+    nothing may follow; see `database.run_transaction_asking`.
     """
     writer = StateWriter(
         connection, catalogs, recording.published, recording.now, tells_losses=tells_losses
     )
-    notices = writer.write(rewrites)
-    positions = lock_shards(
-        connection, {notice.member.shard for notice in notices} | {entry.shard for entry in entries}
-    )
+    rows = writer.rows(rewrites)
+    # Worked out before the shards are locked, which nobody should be for longer than need be.
+    notices = writer.notices(rewrites)
     instant_count = max(1, len(entries))
-    first = draw_recorded_instants(connection, instant_count)
+    with unawaited(connection, rows.count_max):
+        writer.replace(rows)
+        locked = send(
+            connection,
+            lock_shards_question(
+                {notice.member.shard for notice in notices} | {entry.shard for entry in entries}
+            ),
+        )
+        # After the locks, so that a question as known at an instant can wait for us.
+        drawn = send(connection, DRAW_INSTANTS(count=instant_count))
+    positions = shard_positions(locked.rows())
+    [[first]] = drawn.rows()
     recorded_at = [first + index for index in range(len(entries))]
     began_at = {number: position.seq for number, position in positions.items()}
     last = first + instant_count - 1
@@ -136,6 +171,8 @@ def finish(
         )
         floors = append_notices(connection, notices, last, positions)
         move_shards(connection, positions)
+        if commits:
+            send(connection, COMMIT)
     losses = [notice.loss for notice in notices if notice.loss is not None]
     return Written(
         recorded_at,

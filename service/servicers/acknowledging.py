@@ -1,6 +1,6 @@
 """Acknowledging writes: making them effective, and the answer that every write gives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import grpc
@@ -9,8 +9,8 @@ from maywe.v1 import common_pb2
 from service.composition import Application
 from service.conversion.writing import acknowledgement_message
 from store.floors import Narrowing, joined_narrowings
+from store.outcomes import Recorded
 from store.publishing import PublicationRecorded
-from store.recording import Recorded
 from store.token import Token
 
 APPLIED_WAIT_SECONDS_MAX: Final = 0.2
@@ -29,19 +29,24 @@ class Acknowledger:
         self._application = application
 
     def acknowledge(
-        self, recorded: Recorded, context: grpc.ServicerContext
+        self,
+        recorded: Recorded,
+        context: grpc.ServicerContext,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> common_pb2.Acknowledgement:
         """Acknowledge an event: EFFECTIVE once no check can miss it, if that is soon enough.
 
         What takes nothing away is effective by itself, for nothing that was there before is wrong;
-        it is held back a moment instead, so that who gives a consent sees it count.
+        it is held back a moment instead, so that who gives a consent sees it count. `meanwhile` is
+        done, in any case, while others are waited for.
         """
         if recorded.narrowing.is_empty:
+            meanwhile()
             self._wait_a_moment(recorded.positions, context)
             is_effective = recorded.is_epoch_settled
         else:
             is_effective = self._application.effectuator.make_effective(
-                recorded.narrowing, self._seconds_for(context)
+                recorded.narrowing, self._seconds_for(context), meanwhile=meanwhile
             )
             self._application.projector.announce(recorded.positions)
         return acknowledgement_message(

@@ -1,7 +1,7 @@
 """WriterService: the calls that record one event each. The import stream is next door."""
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
 
 import grpc
 from maywe.v1 import common_pb2, event_pb2, writer_pb2, writer_pb2_grpc
@@ -26,7 +26,14 @@ from service.conversion.writing import (
 from service.servicers.acknowledging import Acknowledger
 from service.servicers.importing import import_events
 from store.grouping import GroupRecorder
-from store.recording import Recorded
+from store.outcomes import Recorded
+
+_Response = TypeVar(
+    "_Response",
+    writer_pb2.RecordPurchaseResponse,
+    writer_pb2.RecordConsentResponse,
+    writer_pb2.RevokeResponse,
+)
 
 _EFFECTS: Final = {
     Effect.GRANTS: writer_pb2.VALUE_EFFECT_GRANTS,
@@ -48,17 +55,7 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
         self, request: event_pb2.RecordPurchaseRequest, context: grpc.ServicerContext
     ) -> writer_pb2.RecordPurchaseResponse:
         """Record a purchase, and answer which consents it gave."""
-        recorded = self._record(request)
-        effect = effect_of_purchase(
-            recorded.published.catalog, recorded.events, recorded.event.event_id
-        )
-        return writer_pb2.RecordPurchaseResponse(
-            acknowledgement=self._acknowledger.acknowledge(recorded, context),
-            matrix_row_id=effect.matrix_row_id,
-            consents=[_given_consent(consent) for consent in effect.consents],
-            unmatched_cause=unmatched_cause_value(effect.unmatched_cause),
-            consent_types_without_wording=effect.consent_types_without_wording,
-        )
+        return self._answer(self._record(request), _answer_to_purchase, context)
 
     def CloseProduct(
         self, request: event_pb2.CloseProductRequest, context: grpc.ServicerContext
@@ -70,37 +67,13 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
         self, request: event_pb2.RecordConsentRequest, context: grpc.ServicerContext
     ) -> writer_pb2.RecordConsentResponse:
         """Record an explicit consent, refusal or note, and answer what it gave."""
-        recorded = self._record(request)
-        effect = _effect_of_consent(recorded)
-        return writer_pb2.RecordConsentResponse(
-            acknowledgement=self._acknowledger.acknowledge(recorded, context),
-            effect=_EFFECTS[effect.effect],
-            consent=None if effect.consent is None else _given_consent(effect.consent),
-            unmatched_cause=unmatched_cause_value(effect.unmatched_cause),
-        )
+        return self._answer(self._record(request), _answer_to_consent, context)
 
     def Revoke(
         self, request: event_pb2.RevokeRequest, context: grpc.ServicerContext
     ) -> writer_pb2.RevokeResponse:
         """Record a revocation, and answer what ended by it and what survives it."""
-        recorded = self._record(request)
-        effect = effect_of_revocation(
-            recorded.published.catalog,
-            recorded.events,
-            recorded.event.event_id,
-            recorded.recorded_at,
-        )
-        return writer_pb2.RevokeResponse(
-            acknowledgement=self._acknowledger.acknowledge(recorded, context),
-            ended=[
-                writer_pb2.EndedScope(
-                    scope=scope_message(ended.scope),
-                    would_have_held_until=optional_timestamp(ended.would_have_held_until),
-                )
-                for ended in effect.ended
-            ],
-            surviving=[scope_answer_message(scope, answer) for scope, answer in effect.surviving],
-        )
+        return self._answer(self._record(request), _answer_to_revocation, context)
 
     def Restrict(
         self, request: event_pb2.RestrictRequest, context: grpc.ServicerContext
@@ -156,10 +129,65 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
         event = read_event(request, self._application.catalogs.newest().catalog)
         return self._recorder.record_one(event)
 
+    def _answer(
+        self,
+        recorded: Recorded,
+        make_answer: Callable[[Recorded], _Response],
+        context: grpc.ServicerContext,
+    ) -> _Response:
+        """Acknowledge what was recorded, with an answer that is worked out while that takes."""
+        answers: list[_Response] = []
+        acknowledgement = self._acknowledger.acknowledge(
+            recorded, context, lambda: answers.append(make_answer(recorded))
+        )
+        [answer] = answers
+        answer.acknowledgement.CopyFrom(acknowledgement)
+        return answer
+
     def _just_record(
         self, request: EventRequest, context: grpc.ServicerContext
     ) -> common_pb2.Acknowledgement:
         return self._acknowledger.acknowledge(self._record(request), context)
+
+
+def _answer_to_purchase(recorded: Recorded) -> writer_pb2.RecordPurchaseResponse:
+    effect = effect_of_purchase(
+        recorded.published.catalog, recorded.events, recorded.event.event_id
+    )
+    return writer_pb2.RecordPurchaseResponse(
+        matrix_row_id=effect.matrix_row_id,
+        consents=[_given_consent(consent) for consent in effect.consents],
+        unmatched_cause=unmatched_cause_value(effect.unmatched_cause),
+        consent_types_without_wording=effect.consent_types_without_wording,
+    )
+
+
+def _answer_to_consent(recorded: Recorded) -> writer_pb2.RecordConsentResponse:
+    effect = _effect_of_consent(recorded)
+    return writer_pb2.RecordConsentResponse(
+        effect=_EFFECTS[effect.effect],
+        consent=None if effect.consent is None else _given_consent(effect.consent),
+        unmatched_cause=unmatched_cause_value(effect.unmatched_cause),
+    )
+
+
+def _answer_to_revocation(recorded: Recorded) -> writer_pb2.RevokeResponse:
+    effect = effect_of_revocation(
+        recorded.published.catalog,
+        recorded.events,
+        recorded.event.event_id,
+        recorded.recorded_at,
+    )
+    return writer_pb2.RevokeResponse(
+        ended=[
+            writer_pb2.EndedScope(
+                scope=scope_message(ended.scope),
+                would_have_held_until=optional_timestamp(ended.would_have_held_until),
+            )
+            for ended in effect.ended
+        ],
+        surviving=[scope_answer_message(scope, answer) for scope, answer in effect.surviving],
+    )
 
 
 def _effect_of_consent(recorded: Recorded) -> ConsentEffect:

@@ -34,8 +34,8 @@ PROJECTING: Final = "projecting"
 """Whoever runs the projector."""
 
 PLACES: Final[Mapping[str, Place]] = {
-    "before the commit": Place("store.recording", "finish", is_before=False, role=WRITER),
-    "after the commit": Place("store.recording", "run_transaction", is_before=False, role=WRITER),
+    "before the commit": Place("store.writing", "move_shards", is_before=False, role=WRITER),
+    "after the commit": Place("store.recording", "Recorder._tell", is_before=True, role=WRITER),
     "before telling anybody": Place(
         "service.effectuation", "Effectuator.make_effective", is_before=True, role=WRITER
     ),

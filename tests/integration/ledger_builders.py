@@ -24,10 +24,11 @@ from store.cache import Cache
 from store.clocks import NANOSECONDS_PER_SECOND, boot_nanoseconds, wall_clock
 from store.database import open_engine
 from store.guard import ClockReading, GuardKeeper, Renewal
+from store.outcomes import Recorded
 from store.publications import Catalogs
 from store.publishing import NewPublication, publish
 from store.reader import PermissionReader, Permissions
-from store.recording import Recorded, Recorder
+from store.recording import Recorder
 from store.rollout import RolloutWorker
 from store.sharding import SHARD_COUNT, shard_of
 

@@ -11,7 +11,7 @@ from decision.events import Consent, Lifting, Purchase
 from decision.products import Product
 from store.database import reading
 from store.floors import CustomerFloor
-from store.recording import Recorded
+from store.outcomes import Recorded
 from store.schema import customer, outbox, shard, state, subject
 from store.sharding import shard_of
 from tests.integration.ledger_builders import Ledger, document

@@ -22,7 +22,7 @@ from decision.events import (
 from decision.instants import parse_instant
 from decision.products import Product
 from decision.selectors import EVERYTHING
-from store.recording import Recorded
+from store.outcomes import Recorded
 from store.schema import event_personal
 from tests.integration.chain_verifier import Stored, faults, load
 from tests.integration.ledger_builders import (

@@ -32,8 +32,8 @@ from decision.products import Product
 from decision.selectors import EVERYTHING, Selector
 from store.clocks import wall_clock
 from store.database import reading
+from store.outcomes import Outcome, Recorded
 from store.publishing import NewPublication, PublicationRecorded, publish
-from store.recording import Outcome, Recorded
 from store.schema import event
 from tests.integration.ledger_builders import LONG_AGO, Ledger, document, opened_ledger
 from tests.integration.whole_ledger import faults_of_ledger

@@ -22,8 +22,9 @@ from service.embedded import (
     temporary_data_directory,
 )
 from store.database import open_engine, reading
+from store.outcomes import Recorded
 from store.publications import Catalogs
-from store.recording import Recorded, Recorder
+from store.recording import Recorder
 from tests.integration.ledger_builders import LONG_AGO, Ledger, opened_ledger
 from tests.integration.whole_ledger import everything_in, faults_of_ledger
 from tests.servers import migrated_template, new_database

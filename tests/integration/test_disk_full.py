@@ -23,8 +23,8 @@ from decision.events import Consent, Merge, NewEvent
 from service.embedded import temporary_data_directory
 from store.database import reading
 from store.migrations import upgrade
+from store.outcomes import Recorded
 from store.publishing import NewPublication, PublicationRecorded, publish
-from store.recording import Recorded
 from store.schema import event
 from tests.integration.ledger_builders import LONG_AGO, Ledger, document, opened_ledger
 from tests.integration.whole_ledger import everything_in, faults_of_ledger

@@ -117,6 +117,41 @@ def test_a_narrowing_is_effective_when_every_process_has_answered(
     assert [one.customers for one in told] == [{"olga", "anna"}] * 3
 
 
+def test_what_is_done_meanwhile_holds_up_nobody_who_is_told(
+    writer: Writer, processes: Processes
+) -> None:
+    """The processes heed the narrowing while it is being done, once."""
+    told = [processes.start(process_id) for process_id in "ab"]
+    done: list[bool] = []
+
+    def do() -> None:
+        wait_until(lambda: all(one.customers for one in told))
+        done.append(True)
+
+    found = writer.effectuator.make_effective(
+        narrowing(writer.engine, "olga"), WAIT_SECONDS_MAX, meanwhile=do
+    )
+    assert found
+    assert done == [True]
+
+
+def test_what_is_to_be_done_meanwhile_is_done_also_when_nobody_can_be_told(
+    engine: Engine, writer: Writer
+) -> None:
+    """Once, whether or not the write is effective."""
+    done: list[str] = []
+    old = narrowing(engine, "olga")
+    begin_epoch(engine)
+    assert not writer.effectuator.make_effective(
+        old, NOT_LONG_SECONDS, meanwhile=lambda: done.append("of an older epoch")
+    )
+    renew(engine, "dead")
+    assert not writer.effectuator.make_effective(
+        narrowing(engine, "olga"), 0, meanwhile=lambda: done.append("without time")
+    )
+    assert done == ["of an older epoch", "without time"]
+
+
 def test_without_any_process_a_narrowing_is_effective_at_once(writer: Writer) -> None:
     """Nobody may answer from the cache."""
     assert writer.is_effective_now()

@@ -21,7 +21,7 @@ from decision.events import (
 from decision.instants import FOREVER, Instant
 from decision.selectors import EVERYTHING, Selector
 from store.clocks import wall_clock
-from store.recording import Recorded
+from store.outcomes import Recorded
 from tests.integration.ledger_builders import LONG_AGO, Ledger
 from tests.integration.narrowing_builders import (
     ANNA,

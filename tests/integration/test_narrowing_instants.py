@@ -14,8 +14,8 @@ from store.clocks import wall_clock
 from store.database import reading
 from store.epochs import raise_epoch
 from store.floors import NOW_AHEAD_MICROSECONDS_MAX, Narrowing
+from store.outcomes import Recorded
 from store.publishing import NewPublication, PublicationRecorded, publish
-from store.recording import Recorded
 from store.schema import outbox
 from store.sharding import shard_of
 from tests.integration.ledger_builders import LONG_AGO, Ledger

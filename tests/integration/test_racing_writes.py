@@ -12,7 +12,7 @@ from decision.events import Body, Merge, NewEvent, Revocation, Split, Void
 from decision.instants import parse_instant
 from decision.selectors import EVERYTHING
 from store.database import reading
-from store.recording import Outcome, Recorded
+from store.outcomes import Outcome, Recorded
 from store.schema import event
 from tests.integration.ledger_builders import Ledger
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -90,7 +91,7 @@ def test_a_draw_that_is_cancelled_leaves_no_lock(ledger: Ledger) -> None:
         holder.execute(text("SELECT pg_advisory_lock(5164002)"))
         with ledger.engine.connect() as connection:
             connection.execute(text("SET LOCAL statement_timeout = 50"))
-            with pytest.raises(DBAPIError):
+            with pytest.raises(psycopg.errors.QueryCanceled):
                 draw_recorded_instants(connection, 1)
         holder.execute(text("SELECT pg_advisory_unlock(5164002)"))
         held = holder.scalar(

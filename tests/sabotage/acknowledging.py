@@ -116,11 +116,11 @@ def _of_any_epoch(make_effective: Callable[..., Any]) -> Callable[..., Any]:
     return make
 
 
-def _by_the_own_clock(read_recording: Callable[..., Any]) -> Callable[..., Any]:
+def _by_the_own_clock(recording_of: Callable[..., Any]) -> Callable[..., Any]:
     def read(*arguments: Any) -> Any:
         from store import clocks  # noqa: PLC0415 - only once it is applied
 
-        return replace(read_recording(*arguments), now=clocks.wall_clock())
+        return replace(recording_of(*arguments), now=clocks.wall_clock())
 
     return read
 
@@ -164,9 +164,9 @@ CLAUSES: Final[Mapping[str, Sequence[Patch]]] = {
     "a lease is removed whatever its renewal": wrapped(
         "store.lease_watch:LeaseWatch.remove_over", _whatever_renewal
     ),
-    "a repeat is not told anew": wrapped("store.recording:_repeated", _silently),
+    "a repeat is not told anew": wrapped("store.repeats:_repeated", _silently),
     "a repeat is told of one customer id only": wrapped(
-        "store.recording:_repeated", _of_its_customer_id_only
+        "store.repeats:_repeated", _of_its_customer_id_only
     ),
     "an epoch is taken for settled": wrapped(
         "store.lease_watch:LeaseWatch._load", _settled_at_once
@@ -177,8 +177,9 @@ CLAUSES: Final[Mapping[str, Sequence[Patch]]] = {
     "a write of an earlier epoch may be effective": wrapped(
         "service.effectuation:Effectuator.make_effective", _of_any_epoch
     ),
-    "losses are judged by the writer's clock": wrapped(
-        "store.writing:read_recording", _by_the_own_clock
+    "losses are judged by the writer's clock": (
+        Patch("store.writing:recording_of", _by_the_own_clock),
+        Patch("store.recording:recording_of", _by_the_own_clock),
     ),
     "what is lost in a moment is told as the future": (
         Patch("store.writing:narrowed_at", _as_it_was_recorded),

@@ -18,11 +18,12 @@ from service.composition import Addresses, Application, Role, Stores
 from service.effectuation import Effectuator
 from service.servicers.acknowledging import Acknowledger
 from store.guard import GuardKeeper
+from store.outcomes import Recorded
 from store.projector import Projector
 from store.publications import Catalogs
 from store.publishing import NewPublication, PublicationRecorded, publish
 from store.reader import PermissionReader
-from store.recording import Recorded, Recorder
+from store.recording import Recorder
 from tests.faults.history import Acknowledged, Change, Sent, now
 from tests.running import settings_for
 

@@ -13,8 +13,8 @@ from decision.products import Product
 from decision.selectors import EVERYTHING
 from store.floors import Narrowing
 from store.grouping import EVENTS_PER_GROUP_MAX, GROUPS_AT_ONCE, GroupRecorder
+from store.outcomes import Outcome, Recorded, Refused
 from store.publications import NOTHING_PUBLISHED
-from store.recording import Outcome, Recorded, Refused
 
 SECONDS_MAX: Final = 30.0
 """A bound against hanging; not a performance claim."""
