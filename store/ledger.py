@@ -104,7 +104,7 @@ def _chained(columns: _Columns) -> str:
     at = "null" if columns.effective_at is None else columns.effective_at
     return (
         f'{{"body":{columns.body},"effective_at":{at},'
-        f'"event_id":{chain.canonical_text(columns.event_id)},"kind":"{columns.kind}",'
+        f'"event_id":{chain.canonical_json(columns.event_id)},"kind":"{columns.kind}",'
         f'"personal_commitment":"{columns.personal_commitment.hex()}",'
         f'"position":{columns.position},"recorded_at":{columns.recorded_at},'
         f'"shard":{columns.shard},"subject":{columns.subject}}}'
