@@ -71,19 +71,22 @@ class RecordFaultError(Exception):
 class _Field:
     """How one field of a kind of event is had from a record, worked out once for a file.
 
-    A field of a nested object has its name as `parent`.
+    A field of a nested object has its name as `parent`. A constant needs no look-up, and is taken
+    as it stands.
     """
 
     name: str
     parent: str
     part: str
     source: FieldSource
-    lookup: Lookup
+    lookup: Lookup | None
     read: Callable[[str, str], str | int | bool]
     is_required: bool
 
     def text(self, content: Content) -> str:
         """Give the text of the field, empty when the record says none."""
+        if self.lookup is None:
+            return self.source.constant or ""
         text = (self.lookup(content) or "").strip()
         if self.source.values is None or not text:
             return text
@@ -167,8 +170,7 @@ class EventBuilder:
         self, name: str, source: FieldSource, field_type: FieldType, *, is_required: bool = True
     ) -> _Field:
         parent, _, part = name.rpartition(".")
-        constant = source.constant
-        lookup = (lambda _: constant) if source.column is None else self._lookup_of(source.column)
+        lookup = None if source.column is None else self._lookup_of(source.column)
         reader = self._readers[field_type]
         return _Field(name, parent, part, source, lookup, reader, is_required)
 
