@@ -35,7 +35,8 @@ def problem_of_identifier(text: str) -> str:
 
 def problem_of_characters(text: str) -> str:
     """Say which character of a text can not be kept, or give the empty string."""
-    found = _UNKEPT_CHARACTER.search(text)
+    # What can be printed has none of them; asking that first is much the cheaper.
+    found = None if text.isprintable() else _UNKEPT_CHARACTER.search(text)
     if found is None:
         return ""
     letter = found[0]

@@ -4,7 +4,7 @@ What lives here: every check that needs no ledger. What an event may not do give
 (an unknown voided event, a merge into a circle) is checked where the ledger is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from decision.catalog import Catalog, Effect
@@ -35,6 +35,10 @@ FREE_TEXT_LENGTH_MAX: Final = 1000
 
 CONTRACT_LENGTH_MAX: Final = 128
 """Characters that a system code, product type, series or number may have at the most."""
+
+
+_SOURCE_FIELDS: Final = tuple(f"source.{name}" for name in Source._fields)
+_PRODUCT_FIELDS: Final = tuple(f"product.{name}" for name in Product._fields)
 
 
 def check_event(event: NewEvent, catalog: Catalog) -> None:
@@ -76,9 +80,9 @@ def _faults_of_envelope(event: NewEvent) -> Iterator[FieldFault]:
     yield from _faults_of_identifier("event_id", event.event_id)
     if not isinstance(event.body, Void | Merge | Split):
         yield from _faults_of_identifier("customer_id", event.customer_id)
-    for name, text in zip(Source._fields, event.source, strict=True):
+    for field, text in zip(_SOURCE_FIELDS, event.source, strict=True):
         if text:
-            yield from _faults_of_text(f"source.{name}", text, FREE_TEXT_LENGTH_MAX)
+            yield from _faults_of_text(field, text, FREE_TEXT_LENGTH_MAX)
 
 
 def _faults_of_body(body: Body, catalog: Catalog) -> Iterator[FieldFault]:  # noqa: C901 - one arm per kind
@@ -170,23 +174,23 @@ def _faults_of_selector(
 def _faults_of_product(product: Product) -> Iterator[FieldFault]:
     if not any(product):
         yield FieldFault("product", "names nothing: give a system code, product type or contract")
-    for name, text in zip(Product._fields, product, strict=True):
+    for field, text in zip(_PRODUCT_FIELDS, product, strict=True):
         if text:
-            yield from _faults_of_text(f"product.{name}", text, CONTRACT_LENGTH_MAX)
+            yield from _faults_of_text(field, text, CONTRACT_LENGTH_MAX)
 
 
-def _faults_of_identifier(field: str, text: str) -> Iterator[FieldFault]:
+def _faults_of_identifier(field: str, text: str) -> Sequence[FieldFault]:
     problem = problem_of_identifier(text)
-    if problem:
-        yield FieldFault(field, problem)
+    return [FieldFault(field, problem)] if problem else ()
 
 
-def _faults_of_text(field: str, text: str, length_max: int) -> Iterator[FieldFault]:
+def _faults_of_text(field: str, text: str, length_max: int) -> Sequence[FieldFault]:
+    problems = []
     if len(text) > length_max:
-        yield FieldFault(field, f"has {len(text)} characters, {length_max} are the most")
-    problem = problem_of_characters(text)
-    if problem:
-        yield FieldFault(field, problem)
+        problems.append(f"has {len(text)} characters, {length_max} are the most")
+    if problem := problem_of_characters(text):
+        problems.append(problem)
+    return [FieldFault(field, problem) for problem in problems] if problems else ()
 
 
 def _faults_of_required_text(field: str, text: str) -> Iterator[FieldFault]:
@@ -195,13 +199,14 @@ def _faults_of_required_text(field: str, text: str) -> Iterator[FieldFault]:
     yield from _faults_of_text(field, text, FREE_TEXT_LENGTH_MAX)
 
 
-def _faults_of_instant(field: str, at: Instant) -> Iterator[FieldFault]:
-    if not is_in_range(at):
-        yield FieldFault(field, "has to lie in the years 1900 to 9999")
+def _faults_of_instant(field: str, at: Instant) -> Sequence[FieldFault]:
+    return () if is_in_range(at) else [FieldFault(field, "has to lie in the years 1900 to 9999")]
 
 
-def _faults_of_code(field: str, code: str, known: Mapping[str, object]) -> Iterator[FieldFault]:
-    if not code:
-        yield FieldFault(field, "is missing: name a code of the catalog")
-    elif code not in known:
-        yield FieldFault(field, f"{code!r} is not in the catalog")
+def _faults_of_code(field: str, code: str, known: Mapping[str, object]) -> Sequence[FieldFault]:
+    if code in known:
+        return ()
+    problem = (
+        f"{code!r} is not in the catalog" if code else "is missing: name a code of the catalog"
+    )
+    return [FieldFault(field, problem)]

@@ -34,7 +34,7 @@ from store.sharding import shard_of
 IMPORT_KIND: Final = "import"
 
 EVENTS_PER_PIECE: Final = 500
-"""Events of a piece, or more: enough to share a transaction's cost, few enough to be brief."""
+"""Events of a piece, about: enough to share a transaction's cost, few enough to be brief."""
 
 _IDENTITY_EVENTS: Final = frozenset({"voiding", "merge", "split"})
 
@@ -87,7 +87,10 @@ def runs_of(
 
 
 def pieces_of(items: Sequence[writer_pb2.ImportItem]) -> list[bytes]:
-    """Cut a run of events of timelines into pieces that can be done at once, in any order."""
+    """Cut a run of events of timelines into pieces that can be done at once, in any order.
+
+    They are alike in size: a rest would be done while all workers but one wait for the next chunk.
+    """
     if len(items) <= EVENTS_PER_PIECE:
         return [_payload(items)]
     shard_of_event: dict[str, int] = {}
@@ -99,12 +102,13 @@ def pieces_of(items: Sequence[writer_pb2.ImportItem]) -> list[bytes]:
         if request is not None:
             shard = shard_of_event.setdefault(request.event_id, shard_of(request.customer_id))
         by_shard.setdefault(shard, []).append(item)
-    pieces: list[list[writer_pb2.ImportItem]] = [[]]
+    count = -(-len(items) // EVENTS_PER_PIECE)
+    pieces: list[list[writer_pb2.ImportItem]] = [[] for _ in range(count)]
+    placed = 0
     for shard in sorted(by_shard):
-        if len(pieces[-1]) >= EVENTS_PER_PIECE:
-            pieces.append([])
-        pieces[-1] += by_shard[shard]
-    return [_payload(piece) for piece in pieces]
+        pieces[placed * count // len(items)] += by_shard[shard]
+        placed += len(by_shard[shard])
+    return [_payload(piece) for piece in pieces if piece]
 
 
 def _payload(items: Sequence[writer_pb2.ImportItem]) -> bytes:

@@ -5,11 +5,11 @@ chain, publications another. A commitment stands in the ledger for fields that c
 is salted, nobody can find erased values by guessing.
 """
 
-import json
 import os
 from hashlib import sha256
-from json.encoder import encode_basestring
 from typing import Final
+
+import orjson
 
 SALT_BYTES: Final = 16
 GENESIS: Final = b""
@@ -17,16 +17,13 @@ GENESIS: Final = b""
 
 
 def canonical_json(value: object) -> str:
-    """Write JSON in the one form that is hashed: sorted keys, no spaces, no escapes."""
-    return _CANONICAL.encode(value)
+    """Write JSON in the one form that is hashed: sorted keys, no spaces, no escapes.
 
-
-_CANONICAL: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-
-def canonical_text(text: str) -> str:
-    """Write a text as `canonical_json` does."""
-    return encode_basestring(text)
+    `value` MUST be made of texts, integers, truth values and None, in lists and in mappings by
+    text: of fractions there are several forms. Raises TypeError for half of a surrogate pair, and
+    for an integer of more than 64 bits.
+    """
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def new_salt() -> bytes:

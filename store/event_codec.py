@@ -5,9 +5,7 @@ person or was written freely: customer ids, contract series and numbers, documen
 causes. It goes to a table that can be erased; the body keeps what the meaning needs.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from decision.events import (
     KIND_BY_BODY,
@@ -33,8 +31,7 @@ from decision.selectors import Selector
 Json: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedEvent:
+class EncodedEvent(NamedTuple):
     """An event in the two parts in which it is stored."""
 
     kind: EventKind
@@ -45,18 +42,14 @@ class EncodedEvent:
 def encode_event(event: NewEvent) -> EncodedEvent:
     """Split an event into its public body and its personal fields; empty parts are left out."""
     body, personal = _encode_body(event.body)
-    source, personal_source = _split(event.source._asdict(), _PERSONAL_OF_SOURCE)
-    if source:
-        body["source"] = source
-    if personal_source:
-        personal["source"] = personal_source
+    process, channel, document, recorded_by = event.source
+    if process or channel:
+        body["source"] = _given(process=process, channel=channel)
+    if document or recorded_by:
+        personal["source"] = _given(document=document, recorded_by=recorded_by)
     if event.customer_id:
         personal["customer_id"] = event.customer_id
     return EncodedEvent(KIND_BY_BODY[type(event.body)], body, personal)
-
-
-_PERSONAL_OF_SOURCE: Final = frozenset({"document", "recorded_by"})
-_PERSONAL_OF_PRODUCT: Final = frozenset({"series", "number"})
 
 
 def _encode_body(body: Body) -> tuple[Json, Json]:  # noqa: C901, PLR0911 - one arm per kind
@@ -102,14 +95,14 @@ def _encode_consent(consent: Consent) -> tuple[Json, Json]:
 
 
 def _with_product(body: Json, product: Product) -> tuple[Json, Json]:
-    public, personal = _split(product._asdict(), _PERSONAL_OF_PRODUCT)
-    return {**body, "product": public}, {"product": personal} if personal else {}
+    system_code, product_type, series, number = product
+    body["product"] = _given(system_code=system_code, product_type=product_type)
+    personal = _given(series=series, number=number)
+    return body, {"product": personal} if personal else {}
 
 
-def _split(parts: Mapping[str, str], personal_names: frozenset[str]) -> tuple[Json, Json]:
-    given = {name: part for name, part in parts.items() if part}
-    personal = {name: part for name, part in given.items() if name in personal_names}
-    return {name: part for name, part in given.items() if name not in personal}, personal
+def _given(**parts: str) -> Json:
+    return {name: part for name, part in parts.items() if part}
 
 
 def _encode_selector(selector: Selector) -> Json:

@@ -16,7 +16,7 @@ from store import ledger, states
 from store.publications import Catalogs
 from store.schema import customer, event_void, merge_link, permission, state, subject, unmatched
 from store.sharding import shard_of
-from store.states import Rewrite
+from store.state_writing import Rewrite, rewrite_of
 from store.subjects import (
     Person,
     find_or_make_subjects,
@@ -77,7 +77,7 @@ class _Change:
         )
         before = states.load_states(self._connection, persons)
         rewrites = [
-            states.rewrite_of(folded, before.get(folded.person.root), self._cause)
+            rewrite_of(folded, before.get(folded.person.root), self._cause)
             for folded in states.load_and_fold(self._connection, persons.values(), self._published)
         ]
         written = self._finish(voided.subject, voided.shard, rewrites)

@@ -18,7 +18,8 @@ from store.database import draw_recorded_instants
 from store.outbox import BY_TIME, Notice, append_notices
 from store.publications import Catalogs, PublishedCatalog
 from store.schema import state, subject
-from store.states import StoredState, shards_of
+from store.state_writing import shards_of
+from store.states import StoredState
 from store.stepping import SteppingWorker
 from store.subjects import Person, lock_shards, move_shards, persons_of_roots
 from store.writing import begin_recording

@@ -56,31 +56,26 @@ def append(
     """Append events to the chains of their shards, moving `positions`; the shards are locked."""
     rows = []
     personal_rows = []
-    for entry in appended:
-        event_id, _, event_body, _ = entry.event
-        encoded = encode_event(entry.event)
-        body = chain.canonical_json({**encoded.body, **entry.facts})
-        personal = chain.canonical_json(encoded.personal)
+    for new, of_subject, shard, recorded_at, facts in appended:
+        kind, body, personal = encode_event(new)
         salt = chain.new_salt()
-        personal_commitment = chain.commitment(salt, personal)
-        before = positions[entry.shard]
+        personal_json = chain.canonical_json(personal)
+        seq, chain_length, chain_hash, incarnation = positions[shard]
         columns = _Columns(
-            event_id,
-            entry.shard,
-            before.chain_length,
-            entry.subject,
-            encoded.kind.value,
-            effective_at(event_body),
-            entry.recorded_at,
-            body,
-            personal_commitment,
+            new.event_id,
+            shard,
+            chain_length,
+            of_subject,
+            kind.value,
+            effective_at(new.body),
+            recorded_at,
+            chain.canonical_json({**body, **facts}),
+            chain.commitment(salt, personal_json),
         )
-        link = chain.link(before.chain_hash, _chained(columns))
-        rows.append((*columns, before.chain_hash, link))
-        personal_rows.append((event_id, salt, personal))
-        positions[entry.shard] = ShardPosition(
-            before.seq, before.chain_length + 1, link, before.incarnation
-        )
+        link = chain.link(chain_hash, _chained(columns))
+        rows.append((*columns, chain_hash, link))
+        personal_rows.append((new.event_id, salt, personal_json))
+        positions[shard] = ShardPosition(seq, chain_length + 1, link, incarnation)
     insert_rows(connection, "event", (*_Columns._fields, "previous_hash", "hash"), rows)
     insert_rows(connection, "event_personal", ("event_id", "salt", "personal"), personal_rows)
 
@@ -104,7 +99,7 @@ def _chained(columns: _Columns) -> str:
     at = "null" if columns.effective_at is None else columns.effective_at
     return (
         f'{{"body":{columns.body},"effective_at":{at},'
-        f'"event_id":{chain.canonical_text(columns.event_id)},"kind":"{columns.kind}",'
+        f'"event_id":{chain.canonical_json(columns.event_id)},"kind":"{columns.kind}",'
         f'"personal_commitment":"{columns.personal_commitment.hex()}",'
         f'"position":{columns.position},"recorded_at":{columns.recorded_at},'
         f'"shard":{columns.shard},"subject":{columns.subject}}}'

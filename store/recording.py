@@ -42,7 +42,8 @@ from store.publications import Catalogs, PublishedCatalog
 from store.repeats import refuse_other_content, repeats
 from store.schema import used_code
 from store.sharding import shard_of
-from store.states import Rewrite, StoredState
+from store.state_writing import Rewrite, rewrite_of
+from store.states import StoredState
 from store.subjects import (
     FIND_SUBJECTS,
     Person,
@@ -393,7 +394,7 @@ class TimelineRun:
         for entry in entries:
             new_events[root_of_subject[entry.subject]].append(new_timeline_event(entry.event))
         return [
-            states.rewrite_of(
+            rewrite_of(
                 states.fold_person(
                     person,
                     [

@@ -23,6 +23,7 @@ from store.publications import NEWEST_PUBLICATION, Catalogs
 from store.publishing import ROLL_OUT
 from store.schema import job, job_piece, shard, state
 from store.sharding import SHARD_COUNT
+from store.state_writing import rewrite_of
 from store.states import StoredState
 from store.stepping import SteppingWorker
 from store.subjects import lock_persons
@@ -148,7 +149,7 @@ class _Step:
                 or set(folded.folded.unmatched) != unmatched_before.get(root, set())
                 or self._changes_record(before[root], folded.timeline)
             ):
-                rewrite = states.rewrite_of(folded, before[root], cause)
+                rewrite = rewrite_of(folded, before[root], cause)
                 rewrites.append(replace(rewrite, changes=changes))
         if not rewrites:
             return None

@@ -32,7 +32,7 @@ from store.meta import CacheLife
 from store.outbox import Notice, append_notices, narrowed_at
 from store.publications import NEWEST_PUBLICATION, Catalogs, PublishedCatalog
 from store.schema import installation
-from store.states import Rewrite, StateWriter, new_version
+from store.state_writing import Rewrite, StateWriter, new_version
 from store.subjects import (
     ShardPosition,
     lock_shards_question,

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from maywe.v1.event_pb2 import Event
-from maywe.v1.writer_pb2 import ImportItem
+from maywe.v1.writer_pb2 import ImportEventsRequest
 
-from service.importing.messages import EventUnsayableError, event_message
+from service.importing.messages import EventFields, EventUnsayableError, event_fields
 from service.importing.rows import START, EventRow, Position, Reject, Row, Tally
 
 EVENTS_PER_CHUNK_MAX: Final = 5_000
@@ -27,9 +26,12 @@ ROWS_PER_CHUNK_MAX: Final = 10_000
 
 @dataclass(slots=True)
 class Chunk:
-    """Rows in the order of the file: the events to send, the rejects between them, the counts."""
+    """Rows in the order of the file: the events to send, the rejects between them, the counts.
 
-    items: list[ImportItem] = field(default_factory=list)
+    Events are put into the request as they come: copying a message costs as much as making it.
+    """
+
+    request: ImportEventsRequest = field(default_factory=ImportEventsRequest)
     event_rows: dict[int, EventRow] = field(default_factory=dict)
     """By position, which is the number of the row's first line."""
 
@@ -43,42 +45,46 @@ class Chunk:
     def is_full(self) -> bool:
         """Whether no further row may be added."""
         return (
-            len(self.items) >= EVENTS_PER_CHUNK_MAX
+            len(self.event_rows) >= EVENTS_PER_CHUNK_MAX
             or self.item_bytes >= BYTES_PER_CHUNK_MAX
             or self.row_count >= ROWS_PER_CHUNK_MAX
         )
 
-    def add(self, row: Row, message: Event | None) -> None:
-        """Add a row, with its message when it is an event."""
+    @property
+    def last_event_position(self) -> int:
+        """The position of the last event; there has to be one."""
+        return next(reversed(self.event_rows))
+
+    def add(self, row: Row, fields: EventFields | None) -> None:
+        """Add a row, with the fields of its message when it is an event."""
         self.tally.add(row)
         self.row_count += 1
         self.next_position = row.next_position
         if isinstance(row, Reject):
             self.rejects.append(row)
         elif isinstance(row, EventRow):
-            item = ImportItem(position=row.line_number, event=message)
-            self.items.append(item)
+            item = self.request.chunk.items.add(position=row.line_number, event=fields)
             self.event_rows[row.line_number] = row
             self.item_bytes += item.ByteSize()
 
 
-def with_messages(rows: Iterator[Row]) -> Iterator[tuple[Row, Event | None]]:
-    """Give every row with its message; an event without one becomes a reject."""
+def with_fields(rows: Iterator[Row]) -> Iterator[tuple[Row, EventFields | None]]:
+    """Give every row with the fields of its message; an event that has none becomes a reject."""
     for row in rows:
         if not isinstance(row, EventRow):
             yield row, None
             continue
         try:
-            yield row, event_message(row.event)
+            yield row, event_fields(row.event)
         except EventUnsayableError as error:
             yield row.rejected(str(error)), None
 
 
-def chunks_of(rows: Iterator[tuple[Row, Event | None]]) -> Iterator[Chunk]:
+def chunks_of(rows: Iterator[tuple[Row, EventFields | None]]) -> Iterator[Chunk]:
     """Gather rows into chunks; the last one may hold no event, none holds no row."""
     chunk = Chunk()
-    for row, message in rows:
-        chunk.add(row, message)
+    for row, fields in rows:
+        chunk.add(row, fields)
         if chunk.is_full:
             yield chunk
             chunk = Chunk()

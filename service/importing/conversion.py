@@ -5,13 +5,15 @@ the derived event id. Whether codes exist and what an event means is the writer'
 """
 
 import hmac
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
+
+import orjson
 
 from decision.document_reader import IDENTIFIER_LENGTH_MAX, problem_of_characters
 from decision.event_rules import FREE_TEXT_LENGTH_MAX
@@ -52,26 +54,77 @@ _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 _LOCAL_TIME: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?", re.ASCII
 )
-_LENGTHS_MAX: Final = {
-    FieldType.IDENTIFIER: IDENTIFIER_LENGTH_MAX,
-    FieldType.TEXT: FREE_TEXT_LENGTH_MAX,
-}
 _PRODUCT_PARTS: Final = ("system_code", "product_type", "series", "number")
 
-Lookup: TypeAlias = Callable[[str], str | None]
-"""Gives the text of a column in one record; None when the record lacks it."""
+Content: TypeAlias = Any
+"""What a record says, in whatever form its file has."""
+
+Lookup: TypeAlias = Callable[[Content], str | None]
+"""Gives the text of one column of a record; None when the record lacks it."""
 
 
 class RecordFaultError(Exception):
     """The record can not become an event; the message is the reason for its rejection."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """How one field of a kind of event is had from a record, worked out once for a file.
+
+    A field of a nested object has its name as `parent`. A constant needs no look-up, and is taken
+    as it stands.
+    """
+
+    name: str
+    parent: str
+    part: str
+    source: FieldSource
+    lookup: Lookup | None
+    read: Callable[[str, str], str | int | bool]
+    is_required: bool
+
+    def text(self, content: Content) -> str:
+        """Give the text of the field, empty when the record says none."""
+        if self.lookup is None:
+            return self.source.constant or ""
+        text = (self.lookup(content) or "").strip()
+        if self.source.values is None or not text:
+            return text
+        translated = self.source.values.get(text)
+        if translated is None:
+            raise RecordFaultError(
+                f"{self.shown} is {_shown(text)}, which the mapping's values do not list"
+            )
+        return translated
+
+    @property
+    def shown(self) -> str:
+        """Name the field and its column for a reason."""
+        return f"{self.name} (column {self.source.column!r})"
+
+
+class _Kind(NamedTuple):
+    """How an event of one kind is had from a record."""
+
+    op: str
+    fields: Sequence[_Field]
+    foreign_columns: Sequence[tuple[str, str, Lookup]]
+    """Columns that must be empty, with the common field that this kind does not have."""
+
+
 class EventBuilder:
     """Makes events of the records of one file. Dates without an offset are of `zone`."""
 
-    def __init__(self, mapping: FileMapping, zone: ZoneInfo, event_id_key: bytes | None) -> None:
+    def __init__(
+        self,
+        mapping: FileMapping,
+        zone: ZoneInfo,
+        event_id_key: bytes | None,
+        lookup_of: Callable[[str], Lookup],
+    ) -> None:
         """Take the key that event ids are derived with, if the mapping derives them.
 
+        `lookup_of` gives the way to look up a column, which is asked for once for each field.
         Raises EventIdKeyMissingError.
         """
         self._event_id_key = event_id_key or b""
@@ -80,72 +133,87 @@ class EventBuilder:
                 "the mapping derives event ids, which takes the installation's key of "
                 f"{EVENT_ID_KEY_BYTES} bytes; the writer gives it as an import begins"
             )
-        self._mapping = mapping
+        self._date_formats = mapping.date_formats
         self._zone = mapping.zone or zone
-        self._read_instant = lru_cache(maxsize=INSTANT_CACHE_ENTRIES)(self._parse_instant)
+        self._parsed_instant = lru_cache(maxsize=INSTANT_CACHE_ENTRIES)(self._parse_instant)
+        self._readers: Mapping[FieldType, Callable[[str, str], str | int | bool]] = {
+            FieldType.IDENTIFIER: _read_identifier,
+            FieldType.TEXT: _read_free_text,
+            FieldType.INSTANT: self._read_instant,
+            FieldType.INTEGER: _read_integer,
+            FieldType.BOOLEAN: _read_boolean,
+        }
+        self._lookup_of = lookup_of
+        self._kind = self._field("kind", mapping.kind, FieldType.IDENTIFIER)
+        self._event_id = (
+            None
+            if mapping.event_id is None
+            else self._field("event_id", mapping.event_id, FieldType.IDENTIFIER)
+        )
+        self._kinds = {op: self._kind_of(kind) for op, kind in mapping.kinds.items()}
 
-    def build(self, lookup: Lookup) -> NeutralEvent:
-        """Make the event of one record. Raises RecordFaultError."""
-        kind = self._kind(lookup)
-        event: NeutralEvent = {"op": kind.op}
-        _check_foreign_columns(kind, lookup)
+    def _kind_of(self, kind: KindMapping) -> _Kind:
         form = EVENT_FORMS[kind.op]
-        for name, source in kind.fields.items():
-            text = _text(name, source, lookup)
+        return _Kind(
+            kind.op,
+            [
+                self._field(name, source, form.fields[name], is_required=name in form.required)
+                for name, source in kind.fields.items()
+            ],
+            [
+                (column, name, self._lookup_of(column))
+                for column, name in kind.foreign_columns.items()
+            ],
+        )
+
+    def _field(
+        self, name: str, source: FieldSource, field_type: FieldType, *, is_required: bool = True
+    ) -> _Field:
+        parent, _, part = name.rpartition(".")
+        lookup = None if source.column is None else self._lookup_of(source.column)
+        reader = self._readers[field_type]
+        return _Field(name, parent, part, source, lookup, reader, is_required)
+
+    def build(self, content: Content) -> NeutralEvent:
+        """Make the event of one record. Raises RecordFaultError."""
+        kind = self._kinds[_required_text(self._kind, content)]
+        event: NeutralEvent = {"op": kind.op}
+        for column, name, lookup in kind.foreign_columns:
+            # A record that says something its kind has no field for is refused: nothing is dropped.
+            if (lookup(content) or "").strip():
+                raise RecordFaultError(
+                    f"column {column!r} is filled, but a {kind.op} has no {name}"
+                )
+        for field in kind.fields:
+            text = field.text(content)
             if text:
-                _put(event, name, value=self._value(name, form.fields[name], text))
-            elif name in form.required:
-                raise RecordFaultError(f"{_named(name, source)} is empty")
+                value = field.read(field.name, text)
+                if field.parent:
+                    event.setdefault(field.parent, {})[field.part] = value
+                else:
+                    event[field.part] = value
+            elif field.is_required:
+                raise RecordFaultError(f"{field.shown} is empty")
         _complete(event)
-        event["event_id"] = self._event_id(event, lookup)
+        event["event_id"] = (
+            derived_event_id(event, self._event_id_key)
+            if self._event_id is None
+            else _read_identifier("event_id", _required_text(self._event_id, content))
+        )
         return event
 
-    def _kind(self, lookup: Lookup) -> KindMapping:
-        source = self._mapping.kind
-        op = _text("kind", source, lookup)
-        if not op:
-            raise RecordFaultError(f"{_named('kind', source)} is empty")
-        return self._mapping.kinds[op]
-
-    def _event_id(self, event: NeutralEvent, lookup: Lookup) -> str:
-        source = self._mapping.event_id
-        if source is None:
-            return derived_event_id(event, self._event_id_key)
-        text = _text("event_id", source, lookup)
-        if not text:
-            raise RecordFaultError(f"{_named('event_id', source)} is empty")
-        _check_text("event_id", FieldType.IDENTIFIER, text)
-        return text
-
-    def _value(self, name: str, field_type: FieldType, text: str) -> str | int | bool:
-        match field_type:
-            case FieldType.INSTANT:
-                return self._instant(name, text)
-            case FieldType.INTEGER:
-                if _INTEGER.fullmatch(text) is None or int(text) > INTEGER_MAX:
-                    raise RecordFaultError(f"{name}: {_shown(text)} is not a whole number")
-                return int(text)
-            case FieldType.BOOLEAN:
-                flag = _BOOLEANS.get(text.lower())
-                if flag is None:
-                    raise RecordFaultError(f"{name}: {_shown(text)} is neither true nor false")
-                return flag
-            case FieldType.IDENTIFIER | FieldType.TEXT:
-                _check_text(name, field_type, text)
-                return text
-
-    def _instant(self, name: str, text: str) -> Instant:
+    def _read_instant(self, name: str, text: str) -> Instant:
         try:
-            return self._read_instant(text)
+            return self._parsed_instant(text)
         except (ValueError, OverflowError) as error:
             raise RecordFaultError(
                 f"{name}: {_shown(text)} is not a date in any of the mapping's formats "
-                f"({', '.join(self._mapping.date_formats)}) between the years 1900 and 9999"
+                f"({', '.join(self._date_formats)}) between the years 1900 and 9999"
             ) from error
 
     def _parse_instant(self, text: str) -> Instant:
         """Read a date or time (`semantics.md`, Time). Raises ValueError or OverflowError."""
-        for date_format in self._mapping.date_formats:
+        for date_format in self._date_formats:
             try:
                 instant = (
                     _iso_instant(text, self._zone)
@@ -159,6 +227,13 @@ class EventBuilder:
         raise ValueError(text)
 
 
+def _required_text(field: _Field, content: Content) -> str:
+    text = field.text(content)
+    if not text:
+        raise RecordFaultError(f"{field.shown} is empty")
+    return text
+
+
 def derived_event_id(event: NeutralEvent, key: bytes) -> str:
     """Give the id of an event that has none: an HMAC-SHA-256 of its content.
 
@@ -166,13 +241,10 @@ def derived_event_id(event: NeutralEvent, key: bytes) -> str:
     twice, or going on after an interruption, doubles nothing, and an exact duplicate of a row is a
     repeat. Event ids outlast an erasure: without the key, trying out customer ids finds nobody.
     """
-    content = {name: value for name, value in event.items() if name != "event_id"}
     hashed = _keyed(key).copy()
-    hashed.update(_CANONICAL.encode(content).encode())
+    # As every id that was ever derived: sorted keys, no spaces, no escapes.
+    hashed.update(orjson.dumps(event, option=orjson.OPT_SORT_KEYS))
     return DERIVED_ID_PREFIX + hashed.hexdigest()[:DERIVED_ID_HEX_DIGITS]
-
-
-_CANONICAL: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @lru_cache(maxsize=1)
@@ -196,43 +268,30 @@ def _formatted_instant(text: str, date_format: str, zone: ZoneInfo) -> Instant:
     return local_to_instant(moment, zone) if moment.tzinfo is None else from_datetime(moment)
 
 
-def _text(name: str, source: FieldSource, lookup: Lookup) -> str:
-    if source.column is None:
-        return source.constant or ""
-    text = (lookup(source.column) or "").strip()
-    if not text or source.values is None:
-        return text
-    translated = source.values.get(text)
-    if translated is None:
-        raise RecordFaultError(
-            f"{_named(name, source)} is {_shown(text)}, which the mapping's values do not list"
-        )
-    return translated
+def _read_integer(name: str, text: str) -> int:
+    if _INTEGER.fullmatch(text) is None or int(text) > INTEGER_MAX:
+        raise RecordFaultError(f"{name}: {_shown(text)} is not a whole number")
+    return int(text)
 
 
-def _check_foreign_columns(kind: KindMapping, lookup: Lookup) -> None:
-    """Refuse a record that says something its kind has no field for, rather than drop it."""
-    for column, name in kind.foreign_columns.items():
-        if (lookup(column) or "").strip():
-            raise RecordFaultError(f"column {column!r} is filled, but a {kind.op} has no {name}")
+def _read_boolean(name: str, text: str) -> bool:
+    flag = _BOOLEANS.get(text.lower())
+    if flag is None:
+        raise RecordFaultError(f"{name}: {_shown(text)} is neither true nor false")
+    return flag
 
 
-def _check_text(name: str, field_type: FieldType, text: str) -> None:
-    length_max = _LENGTHS_MAX[field_type]
+def _read_text(length_max: int, name: str, text: str) -> str:
     if len(text) > length_max:
         raise RecordFaultError(f"{name}: has {len(text)} characters, {length_max} are the most")
-    # What is printable has no forbidden character; asking that first is much the cheaper.
-    problem = "" if text.isprintable() else problem_of_characters(text)
+    problem = problem_of_characters(text)
     if problem:
         raise RecordFaultError(f"{name}: {problem}")
+    return text
 
 
-def _put(event: NeutralEvent, name: str, *, value: str | int | bool) -> None:
-    parent, _, part = name.rpartition(".")
-    if parent:
-        event.setdefault(parent, {})[part] = value
-    else:
-        event[name] = value
+_read_identifier: Final = partial(_read_text, IDENTIFIER_LENGTH_MAX)
+_read_free_text: Final = partial(_read_text, FREE_TEXT_LENGTH_MAX)
 
 
 def _complete(event: NeutralEvent) -> None:
@@ -250,10 +309,6 @@ def _complete(event: NeutralEvent) -> None:
         raise RecordFaultError("selector: nothing is selected; everything is all = true")
     if op in OPEN_END_FIELDS:
         event.setdefault(OPEN_END_FIELDS[op], None)
-
-
-def _named(name: str, source: FieldSource) -> str:
-    return f"{name} (column {source.column!r})"
 
 
 def _shown(text: str) -> str:

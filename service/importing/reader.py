@@ -9,13 +9,16 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn, TypeAlias
 from zoneinfo import ZoneInfo
 
 from service.importing.conversion import (
     EVENT_ID_KEY_BYTES,
+    Content,
     EventBuilder,
     Lookup,
     RecordFaultError,
@@ -24,6 +27,9 @@ from service.importing.errors import ColumnsMissingError, FileUnreadableError
 from service.importing.mapping import FileFormat, FileMapping
 from service.importing.records import CsvRecords, LineReader, Record, line_records
 from service.importing.rows import START, EventRow, Position, Reject, Row, SkipCause, Skipped
+
+BuilderOf: TypeAlias = Callable[[Callable[[str], Lookup]], EventBuilder]
+"""Gives a builder by the way to look up each column."""
 
 _UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -56,8 +62,8 @@ def read(
     except OSError as error:
         raise FileUnreadableError(path, error.strerror or "can not be opened") from error
     try:
-        builder = EventBuilder(mapping, zone, event_id_key)
-        rows = _rows_of(path, stream, mapping, builder, start_position)
+        builder_of = partial(EventBuilder, mapping, zone, event_id_key)
+        rows = _rows_of(path, stream, mapping, builder_of, start_position)
     except BaseException:
         stream.close()
         raise
@@ -101,14 +107,15 @@ def _closing(stream: BinaryIO, path: Path, rows: Iterator[Row]) -> Iterator[Row]
 
 
 def _rows_of(
-    path: Path, stream: BinaryIO, mapping: FileMapping, builder: EventBuilder, start: Position
+    path: Path, stream: BinaryIO, mapping: FileMapping, builder_of: BuilderOf, start: Position
 ) -> Iterator[Row]:
     _check_start(path, stream, mapping, start)
     if mapping.format is FileFormat.JSONL:
         stream.seek(start.byte_offset)
         lines = LineReader(stream, mapping.encoding, start)
-        return (_row(record, builder, _json_lookup) for record in line_records(lines))
-    return _csv_rows(path, stream, mapping, builder, start)
+        builder = builder_of(_json_lookup)
+        return (_row(record, builder, _json_object) for record in line_records(lines))
+    return _csv_rows(path, stream, mapping, builder_of, start)
 
 
 def _check_start(path: Path, stream: BinaryIO, mapping: FileMapping, start: Position) -> None:
@@ -128,7 +135,7 @@ def _check_start(path: Path, stream: BinaryIO, mapping: FileMapping, start: Posi
 
 
 def _csv_rows(
-    path: Path, stream: BinaryIO, mapping: FileMapping, builder: EventBuilder, start: Position
+    path: Path, stream: BinaryIO, mapping: FileMapping, builder_of: BuilderOf, start: Position
 ) -> Iterator[Row]:
     lines = LineReader(stream, mapping.encoding, START)
     preamble: list[Row] = []
@@ -144,14 +151,14 @@ def _csv_rows(
             break
     if header is None:
         raise FileUnreadableError(path, "has no header line")
-    columns = _columns(path, mapping, header)
+    builder = builder_of(_csv_lookup(_columns(path, mapping, header)))
     if header.next_position <= start:
         stream.seek(start.byte_offset)
         lines = LineReader(stream, mapping.encoding, start)
         preamble = []
     preamble = [row for row in preamble if row.line_number >= start.line_number]
     records = CsvRecords(lines, mapping.delimiter, mapping.quote, len(header.cells))
-    return chain(preamble, (_row(record, builder, _csv_lookup(columns)) for record in records))
+    return chain(preamble, (_row(record, builder, _cells_of) for record in records))
 
 
 def _columns(path: Path, mapping: FileMapping, header: Record) -> dict[str, int]:
@@ -177,13 +184,13 @@ def _columns(path: Path, mapping: FileMapping, header: Record) -> dict[str, int]
     return columns
 
 
-def _row(record: Record, builder: EventBuilder, lookup_of: Callable[[Record], Lookup]) -> Row:
+def _row(record: Record, builder: EventBuilder, content_of: Callable[[Record], Content]) -> Row:
     if record.is_blank:
         return _skipped(record, SkipCause.BLANK)
     if record.problem:
         return _reject(record, record.problem)
     try:
-        event = builder.build(lookup_of(record))
+        event = builder.build(content_of(record))
     except RecordFaultError as error:
         return _reject(record, str(error))
     return EventRow(record.line_number, event, record.raw, record.line_count, record.next_position)
@@ -197,19 +204,22 @@ def _skipped(record: Record, cause: SkipCause) -> Skipped:
     return Skipped(record.line_number, cause, record.line_count, record.next_position)
 
 
-def _csv_lookup(columns: dict[str, int]) -> Callable[[Record], Lookup]:
-    def lookup_of(record: Record) -> Lookup:
-        def lookup(column: str) -> str | None:
-            index = columns.get(column)
-            return None if index is None else record.cells[index]
+_cells_of: Final = attrgetter("cells")
 
-        return lookup
+
+def _csv_lookup(columns: dict[str, int]) -> Callable[[str], Lookup]:
+    def lookup_of(column: str) -> Lookup:
+        index = columns.get(column)
+        return _nothing if index is None else itemgetter(index)
 
     return lookup_of
 
 
-def _json_lookup(record: Record) -> Lookup:
-    """Look up by dotted path, such as `document.number`. Raises RecordFaultError."""
+def _nothing(_: Content) -> None:
+    return None
+
+
+def _json_object(record: Record) -> dict[str, Any]:
     try:
         document = json.loads(
             record.raw, object_pairs_hook=_object_of, parse_constant=_refuse_constant
@@ -218,10 +228,16 @@ def _json_lookup(record: Record) -> Lookup:
         raise RecordFaultError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
         raise RecordFaultError("not a JSON object")
+    return document
 
-    def lookup(path: str) -> str | None:
+
+def _json_lookup(path: str) -> Lookup:
+    """Look up by dotted path, such as `document.number`; that may raise RecordFaultError."""
+    keys = path.split(".")
+
+    def lookup(document: dict[str, Any]) -> str | None:
         value: Any = document
-        for key in path.split("."):
+        for key in keys:
             if value is None:
                 return None
             if not isinstance(value, dict):

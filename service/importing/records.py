@@ -6,9 +6,8 @@ line: whatever a quote that never closes would swallow is read again as lines of
 
 import csv
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO, Final
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Final, NamedTuple
 
 from service.importing.rows import Position
 
@@ -24,8 +23,7 @@ OVERLONG_SHOWN_BYTES: Final = 1_000
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One physical line. With a problem, the text is for showing only."""
 
     number: int
@@ -40,15 +38,14 @@ class Line:
         return not self.problem and not self.text.strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record: its cells, unless it is blank or has a problem."""
 
     line_number: int
     line_count: int
     next_position: Position
     raw: str
-    cells: tuple[str, ...] = ()
+    cells: Sequence[str] = ()
     problem: str = ""
     is_blank: bool = False
 
@@ -152,9 +149,8 @@ class CsvRecords:
         for line in lines:
             if line.problem:
                 return _record(lines, problem=f"line {line.number}: {line.problem}")
-        text = "".join(line.text for line in lines)
         try:
-            cells = self._cells(text)
+            cells = self._cells(_text_of(lines))
         except csv.Error as error:
             return _record(lines, problem=f"not CSV: {error}")
         if not any(cell.strip() for cell in cells):
@@ -165,7 +161,7 @@ class CsvRecords:
         if count and len(cells) != count:
             problem = f"{len(cells)} cells; the header has {count}"
             return _record(lines, problem=problem)
-        return _record(lines, cells=tuple(cells))
+        return _record(lines, cells=cells)
 
     def _cells(self, text: str) -> list[str]:
         if self._quote not in text:
@@ -197,10 +193,14 @@ class CsvRecords:
                 return False
 
 
+def _text_of(lines: list[Line]) -> str:
+    return lines[0].text if len(lines) == 1 else "".join(line.text for line in lines)
+
+
 def _record(
     lines: list[Line],
     *,
-    cells: tuple[str, ...] = (),
+    cells: Sequence[str] = (),
     problem: str = "",
     is_blank: bool = False,
 ) -> Record:
@@ -209,7 +209,7 @@ def _record(
         line_number=lines[0].number,
         line_count=len(lines),
         next_position=Position(last.end, last.number + 1),
-        raw="".join(line.text for line in lines).rstrip("\r\n"),
+        raw=_text_of(lines).rstrip("\r\n"),
         cells=cells,
         problem=problem,
         is_blank=is_blank,

@@ -5,7 +5,7 @@ What lives here: values only. `reader` makes them, the sender and `rejects` take
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 NeutralEvent: TypeAlias = dict[str, Any]
 """An event in the shape of a case file's step: `op`, `event_id`, `customer`, and what the op needs.
@@ -14,8 +14,7 @@ Instants are integer microseconds since 1970-01-01T00:00:00Z; an open end is Non
 """
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+class Position(NamedTuple):
     """A place between two lines of a file, from which reading can go on."""
 
     byte_offset: int
@@ -26,8 +25,7 @@ class Position:
 START: Final = Position(0, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(NamedTuple):
     """A record that was refused: where it is, why, and its original text."""
 
     line_number: int
@@ -37,8 +35,7 @@ class Reject:
     next_position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(NamedTuple):
     """A record that became an event."""
 
     line_number: int
@@ -59,8 +56,7 @@ class SkipCause(Enum):
     BLANK = "blank"
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """A header or a blank line."""
 
     line_number: int

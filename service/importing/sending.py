@@ -23,14 +23,14 @@ from zoneinfo import ZoneInfo
 
 import grpc
 from maywe.v1.common_pb2 import DURABILITY_EFFECTIVE
-from maywe.v1.event_pb2 import Event
 from maywe.v1.writer_pb2 import ImportCounts, ImportProgress, ImportRejection
 from maywe.v1.writer_pb2_grpc import WriterServiceStub
 
 from service.client import is_transient, problem_of, retry_delay_seconds
-from service.importing.chunks import Chunk, chunks_of, with_messages
+from service.importing.chunks import Chunk, chunks_of, with_fields
 from service.importing.errors import ImportFailedError
 from service.importing.mapping import FileMapping, load_mapping
+from service.importing.messages import EventFields
 from service.importing.progress import ImportAdvance, ImportObserver, ImportOutcome
 from service.importing.reader import content_digest, read
 from service.importing.rejects import RejectWriter
@@ -175,7 +175,7 @@ class _Run:
         self._counts = resume.counts
         if self._settled.settled_before is None:
             self._settled.settled_before = _total(resume.counts)
-        rows = with_messages(
+        rows = with_fields(
             read(
                 self._task.path,
                 self._task.mapping,
@@ -208,8 +208,11 @@ class _Run:
         )
 
     def _pass_settled(
-        self, rows: Iterator[tuple[Row, Event | None]], resume_line: int, rejects: RejectWriter
-    ) -> Iterator[tuple[Row, Event | None]]:
+        self,
+        rows: Iterator[tuple[Row, EventFields | None]],
+        resume_line: int,
+        rejects: RejectWriter,
+    ) -> Iterator[tuple[Row, EventFields | None]]:
         """Go past the rows that the writer has settled, and give the others.
 
         Raises _OnceMoreError when the writer rejected some whose reasons are not at hand, or has
@@ -218,10 +221,10 @@ class _Run:
         settled = self._settled
         if resume_line <= settled.through_line:
             raise _OnceMoreError
-        first: list[tuple[Row, Event | None]] = []
-        for row, message in rows:
+        first: list[tuple[Row, EventFields | None]] = []
+        for row, fields in rows:
             if row.line_number >= resume_line:
-                first.append((row, message))
+                first.append((row, fields))
                 break
             settled.tally.add(row)
             settled.position = row.next_position
@@ -238,15 +241,15 @@ class _Run:
     def _send(self, chunk: Chunk, rejects: RejectWriter) -> None:
         while len(self._in_flight) >= CHUNKS_IN_FLIGHT_MAX:
             self._settle_oldest(rejects)
-        if chunk.items:
-            self._stream.send(chunk.items)
+        if chunk.event_rows:
+            self._stream.send(chunk.request)
         self._in_flight.append(chunk)
 
     def _settle_oldest(self, rejects: RejectWriter) -> None:
         """Wait for the answer to the oldest chunk, and write down what it rejects."""
         chunk = self._in_flight[0]
         refused: list[Reject] = []
-        if chunk.items:
+        if chunk.event_rows:
             progress = self._stream.receive_progress()
             refused = _refused(chunk, progress)
             self._counts = _sum(self._counts, progress.counts)
@@ -279,8 +282,8 @@ def _refused(chunk: Chunk, progress: ImportProgress) -> list[Reject]:
     """Give the rows of a chunk that the writer rejected. Raises StreamBrokenError."""
     counts = progress.counts
     if (
-        progress.through_position != chunk.items[-1].position
-        or _total(counts) != len(chunk.items)
+        progress.through_position != chunk.last_event_position
+        or _total(counts) != len(chunk.event_rows)
         or counts.rejected_count != len(progress.rejected)
     ):
         raise StreamBrokenError("the writer's answer is not about the chunk that was sent")

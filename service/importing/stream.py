@@ -4,16 +4,13 @@ What lives here: the order of messages and the end of the stream. What is sent, 
 when the stream breaks, is `sending`'s.
 """
 
-from collections.abc import Sequence
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Final, Self
 
 from maywe.v1.writer_pb2 import (
-    ImportChunk,
     ImportEventsRequest,
     ImportEventsResponse,
-    ImportItem,
     ImportProgress,
     ImportResume,
     ImportStart,
@@ -58,9 +55,9 @@ class ImportStream:
         self._requests.put(ImportEventsRequest(start=ImportStart(import_id=self.import_id)))
         return self._receive("resume").resume
 
-    def send(self, items: Sequence[ImportItem]) -> None:
+    def send(self, chunk: ImportEventsRequest) -> None:
         """Send a chunk; its answer is one of the next to be received."""
-        self._requests.put(ImportEventsRequest(chunk=ImportChunk(items=items)))
+        self._requests.put(chunk)
 
     def receive_progress(self) -> ImportProgress:
         """Wait for the answer to the oldest chunk that is not answered."""

@@ -22,7 +22,8 @@ from store.publications import Catalogs, PublishedCatalog
 from store.reconciling.differences import Difference
 from store.reconciling.examining import Examined, Examiner
 from store.schema import shard
-from store.states import FoldedPerson, Rewrite, StoredState, fold_person, rewrite_of
+from store.state_writing import Rewrite, rewrite_of
+from store.states import FoldedPerson, StoredState, fold_person
 from store.subjects import lock_persons, lock_shards, move_shards
 from store.writing import Recording, begin_recording, finish
 

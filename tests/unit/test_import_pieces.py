@@ -1,5 +1,6 @@
 """Pieces of an import: nothing is lost, and what has to stay in order stays together."""
 
+import math
 from collections import Counter
 
 from hypothesis import given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from maywe.v1 import event_pb2, writer_pb2
 
 from service.import_pieces import EVENTS_PER_PIECE, pieces_of, runs_of
+from store.sharding import shard_of
 
 
 def bought(customer_id: str, event_id: str) -> event_pb2.Event:
@@ -61,6 +63,17 @@ def test_pieces_hold_every_item_once_and_keep_what_belongs_together(
                     seen[key] = item.position
     assert all(len(numbers) == 1 for numbers in pieces_by_event.values())
     assert all(len(numbers) == 1 for numbers in pieces_by_customer.values())
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(EVENTS_PER_PIECE + 1, 12 * EVENTS_PER_PIECE))
+def test_pieces_are_alike_in_size(count: int) -> None:
+    """No piece is a mere rest, which one worker would do while the others wait."""
+    items = items_of([bought(str(number), str(number)) for number in range(count)])
+    shards = Counter(shard_of(item.event.purchase.customer_id) for item in items)
+    sizes = [len(writer_pb2.ImportChunk.FromString(piece).items) for piece in pieces_of(items)]
+    assert len(sizes) == math.ceil(count / EVENTS_PER_PIECE)
+    assert max(sizes) - min(sizes) <= 2 * max(shards.values())
 
 
 def test_voids_merges_and_splits_part_what_stands_around_them() -> None:

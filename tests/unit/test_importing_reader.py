@@ -381,3 +381,12 @@ def test_whatever_a_file_holds_every_line_is_accounted_for(
 
 def _json_mapping() -> dict[str, Any]:
     return JSON_MAPPING | {"date_formats": ["iso"]}
+
+
+def test_a_constant_is_taken_as_it_stands(tmp_path: Path) -> None:
+    """Neither stripped nor translated, as ids were always derived of it."""
+    fields = MAPPING["fields"] | {
+        "source.document": {"constant": " letter ", "values": {"letter": "L"}}
+    }
+    [event] = events_of(rows_of(tmp_path / "f", HEADER + "buy;c1;01.02.2024;s\n", fields=fields))
+    assert event["source"] == {"document": " letter "}
