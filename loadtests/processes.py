@@ -13,7 +13,9 @@ from loadtests.cores import ALL_CORES, on_cores
 from loadtests.figures import in_turn, ratios, rounded
 from loadtests.generator import Result
 
-CALLS_UNDER_WAY: Final = 64
+CALLS_UNDER_WAY: Final = 48
+"""Fewer than one process takes at once: a call counts there until after its answer was sent."""
+
 CONNECTIONS: Final = 32
 """The kernel gives each connection to one of the processes; few would be given unevenly."""
 

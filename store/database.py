@@ -121,9 +121,10 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """Open a transaction for reading. Raises UnavailableError, OverloadedError."""
     with _translated_errors(), engine.connect() as connection:
         yield connection
-        # Nothing was written; but at a rollback the driver forgets the statements it has prepared.
-        # It is asked itself, as SQLAlchemy does not know of all that was sent.
-        _driver_of(connection).commit()
+        if not connection.invalidated:
+            # Nothing was written; but at a rollback the driver forgets the statements it has
+            # prepared. It is asked itself, as SQLAlchemy does not know of all that was sent.
+            _driver_of(connection).commit()
 
 
 @contextmanager

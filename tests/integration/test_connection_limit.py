@@ -25,6 +25,7 @@ from store.database import open_engine, reading
 from store.outcomes import Recorded
 from store.publications import Catalogs
 from store.recording import Recorder
+from tests.integration.lease_builders import wait_until
 from tests.integration.ledger_builders import LONG_AGO, Ledger, opened_ledger
 from tests.integration.whole_ledger import everything_in, faults_of_ledger
 from tests.servers import migrated_template, new_database
@@ -98,6 +99,18 @@ def every_connection_taken(url: str) -> Iterator[None]:
         pytest.fail("there is no limit")
 
 
+def is_let_in(engine: Engine) -> bool:
+    """Tell whether PostgreSQL takes a connection, which the engine then keeps.
+
+    It counts one that was closed until its process has ended.
+    """
+    try:
+        with reading(engine):
+            return True
+    except OverloadedError:
+        return False
+
+
 def limit_of_role(limited: Limited) -> None:
     """The role has as many connections as it may."""
     execute(limited.ledger.engine.url.render_as_string(), "ALTER ROLE writer CONNECTION LIMIT 2")
@@ -132,6 +145,7 @@ def test_without_a_connection_nothing_is_recorded(
             with pytest.raises(OverloadedError, match="connection limit"), reading(limited.engine):
                 pass
         assert everything_in(limited.ledger.engine) == before
+    wait_until(lambda: is_let_in(limited.engine))
     assert not limited.recorder.record_one(consent("late")).is_repeated
     assert faults_of_ledger(limited.ledger.engine, limited.ledger.catalogs) == []
 
@@ -145,6 +159,7 @@ def test_when_superusers_have_all_connections_the_limit_is_told_of(limited: Limi
         pytest.raises(OverloadedError, match="connection limit"),
     ):
         limited.recorder.record_one(consent("late"))
+    wait_until(lambda: is_let_in(limited.engine))
     assert not limited.recorder.record_one(consent("late")).is_repeated
 
 
