@@ -6,8 +6,8 @@ What lives here: the threads themselves. Which calls run in which pool is `execu
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from queue import SimpleQueue
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple, TypeVar
 
 _Result = TypeVar("_Result")
@@ -25,8 +25,9 @@ class _Call(NamedTuple):
 class AdmittingExecutor(ThreadPoolExecutor):
     """A pool of threads that counts the calls under way, waiting ones included.
 
-    At most `threads` calls run at once, besides those that stand aside (`standing_aside`): for
-    these others run. grpc takes pools of the class above only, but nothing of it is used.
+    At most `threads` calls begin at once, besides those that stand aside (`standing_aside`): for
+    these others begin, and who comes back goes on at once. grpc takes pools of the class above
+    only, but nothing of it is used.
     """
 
     def __init__(self, name: str, threads: int, limit: int) -> None:
@@ -63,23 +64,21 @@ class AdmittingExecutor(ThreadPoolExecutor):
             if self._is_shut:
                 message = f"the pool for {self.name} was shut down"
                 raise RuntimeError(message)
-            self._under_way += 1
-            self._queue.put(_Call(future, fn, args, kwargs))
             if self._at_work < self._places:
                 self._add_to_work()
+            self._under_way += 1
+            self._queue.put(_Call(future, fn, args, kwargs))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as the class above has it
         """Take no more calls, and wait until those under way have ended, unless told otherwise."""
         with self._lock:
             self._is_shut = True
-            while cancel_futures and not self._queue.empty():
-                call = self._queue.get()
-                if call is not None and call.future.cancel():
-                    self._under_way -= 1
-            for _ in self._started:
-                self._queue.put(None)
-                self._wake_up.release()
+            if cancel_futures:
+                self._cancel_waiting()
+            self._queue.put(None)
+            # As many as rest at the most, and nobody begins to.
+            self._wake_up.release(max(1, len(self._started)))
         if wait:
             for thread in self._started:
                 thread.join()
@@ -96,9 +95,14 @@ class AdmittingExecutor(ThreadPoolExecutor):
         with self._lock:
             self._at_work += 1
 
+    def _cancel_waiting(self) -> None:
+        with suppress(Empty):
+            while (call := self._queue.get_nowait()) is not None:
+                call.future.cancel()
+                self._under_way -= 1
+
     def _add_to_work(self) -> None:
         """Have one thread more do calls. The lock MUST be held."""
-        self._at_work += 1
         if self._resting:
             self._resting -= 1
             self._wake_up.release()
@@ -106,8 +110,9 @@ class AdmittingExecutor(ThreadPoolExecutor):
             name = f"{self._thread_name_prefix}_{len(self._started)}"
             # Not to be waited for at exit: whoever made the pool shuts it down.
             thread = threading.Thread(target=self._work, name=name, daemon=True)
-            self._started.append(thread)
             thread.start()
+            self._started.append(thread)
+        self._at_work += 1
 
     def _work(self) -> None:
         _of_thread.pool = self
@@ -116,12 +121,14 @@ class AdmittingExecutor(ThreadPoolExecutor):
             del call
             with self._lock:
                 self._under_way -= 1
-                is_one_too_many = self._at_work > self._places
+                is_one_too_many = self._at_work > self._places and not self._is_shut
                 if is_one_too_many:
                     self._at_work -= 1
                     self._resting += 1
             if is_one_too_many:
                 self._wake_up.acquire()
+        # For the next thread, which may be one that has not been started yet.
+        self._queue.put(None)
 
 
 def _do(call: _Call) -> None:

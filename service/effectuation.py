@@ -8,8 +8,8 @@ answered or its lease is over (`design.md`, "No stale ALLOW", step 6). Why that 
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Final, Self
@@ -87,7 +87,8 @@ class Effectuator:
                 return False
             audience = _Audience(found, self._clock, self._control, narrowing)
             audience.tell()
-            meanwhile()
+            with patience.spared():
+                meanwhile()
             return self._wait(audience, patience)
 
     def outlive_leases(self, seconds_max: float) -> bool:
@@ -134,6 +135,8 @@ class Effectuator:
                 time.sleep(LOOK_SECONDS)
 
     def _wait(self, audience: "_Audience", patience: "_Patience") -> bool:
+        # Of those who have answered already nobody is waited for, however little time is left.
+        audience.hear_all()
         while not audience.is_reached():
             seconds = min(patience.seconds_left(), LOOK_SECONDS)
             if seconds <= 0:
@@ -158,6 +161,7 @@ class _Patience:
         self._places = places
         self._has_place = False
         self._began_at = time.monotonic()
+        self._spared_seconds = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -171,14 +175,24 @@ class _Patience:
         if self._has_place and self._places is not None:
             self._places.release()
 
+    @contextmanager
+    def spared(self) -> Iterator[None]:
+        """Do something useful, which is not waiting, though time passes for the caller."""
+        began_at = time.monotonic()
+        try:
+            yield
+        finally:
+            self._spared_seconds += time.monotonic() - began_at
+
     def seconds_left(self) -> float:
         """Give how much longer to wait; 0 or less: no longer."""
-        waited = time.monotonic() - self._began_at
+        passed = time.monotonic() - self._began_at
+        waited = passed - self._spared_seconds
         if waited >= SHORT_WAIT_SECONDS and self._places is not None and not self._has_place:
             self._has_place = self._places.acquire(blocking=False)
             if not self._has_place:
                 return 0.0
-        return self._seconds_max - waited
+        return self._seconds_max - passed
 
 
 class _Audience:
@@ -228,14 +242,22 @@ class _Audience:
     def hear(self, seconds_max: float) -> bool:
         """Wait for the next answer, or the failure of one; False when there was none in time."""
         try:
-            process_id, is_told = self._answers.get(timeout=seconds_max)
+            self._take(*self._answers.get(timeout=seconds_max))
         except Empty:
             return False
+        return True
+
+    def hear_all(self) -> None:
+        """Take the answers that are there."""
+        with suppress(Empty):
+            while True:
+                self._take(*self._answers.get_nowait())
+
+    def _take(self, process_id: str, is_told: bool) -> None:  # noqa: FBT001 - as it was put
         if is_told:
             self._awaited.pop(process_id, None)
         else:
             self._untold.add(process_id)
-        return True
 
     def is_of_epoch(self, later: LeaseReading) -> bool:
         """Tell whether a later read is of the same life of the ledger."""

@@ -1,8 +1,8 @@
 """What one event took away, for whoever has to be told of it.
 
 What lives here: which floors an event carries, of those that its transaction gave. What was lost is
-worked out by `states`, and told by whoever acknowledges the event (`design.md`, "No stale ALLOW",
-step 6).
+worked out by `state_writing`, and told by whoever acknowledges the event (`design.md`, "No stale
+ALLOW", step 6).
 """
 
 from collections.abc import Sequence

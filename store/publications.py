@@ -144,10 +144,13 @@ class Catalogs:
 
         Raises UnavailableError when PostgreSQL does not answer in time, and OverloadedError.
         """
+        known = None if at_least is None else self.known(at_least, epoch)
+        return self._reads.read([_NEWEST])[_NEWEST][_NEWEST] if known is None else known
+
+    def known(self, at_least: int, epoch: int) -> PublishedCatalog | None:
+        """Give the newest that is known here, if it is `at_least` of `epoch` or of a later one."""
         newest = self._newest
-        if at_least is not None and newest.number >= at_least and newest.epoch >= epoch:
-            return newest
-        return self._reads.read([_NEWEST])[_NEWEST][_NEWEST]
+        return newest if newest.number >= at_least and newest.epoch >= epoch else None
 
     def _read(self, wanted: Collection[str]) -> Mapping[str, PublishedCatalog]:
         with reading(self._engine) as connection:

@@ -192,7 +192,11 @@ class PermissionReader:
         told = max(guard.publication, token.publication if token is not None else 0)
         for entry in entries:
             told = max(told, _newest_told_by(entry))
-        return self._catalogs.refresh(told, guard.epoch)
+        known = self._catalogs.known(told, guard.epoch)
+        if known is not None:
+            return known
+        with self._while_waiting():
+            return self._catalogs.refresh(told, guard.epoch)
 
     def _from_cache(
         self,
@@ -213,34 +217,20 @@ class PermissionReader:
             # A key that holds nothing of use says nothing, not even that nobody is known by it.
             is_nobodys = meta.is_complete and not has_key
             return _nobodys(published, asked.now, is_from_cache=True) if is_nobodys else None
-        timeline = self._timeline_in(record, header, meta, published, asked)
-        if timeline is None:
-            return None
-        return _permissions(header, timeline, published, asked.now, is_from_cache=True)
-
-    def _timeline_in(
-        self, record: bytes, header: Header, meta: Meta, published: PublishedCatalog, asked: _Asked
-    ) -> PermissionTimeline | None:
-        """Give what a record says if it is right under the newest publication, as far as asked."""
         right_under = max(header.publication, meta.publication)
-        if right_under > published.number:
-            # A restore took the newer publication away.
-            return None
         is_newest = right_under == published.number
-        selection = _selection(published, asked.scopes)
         try:
-            timeline = (
-                decode_at(record, header, published.numbers, selection, asked.at)
-                if is_newest and selection is not None and not asked.is_for_later
-                else decode(record, published.numbers, selection).timeline
-            )
+            timeline = _timeline_in(record, header, published, asked, is_newest=is_newest)
         except (ValueError, LookupError):
-            _logger.exception("a cached record is damaged")
+            _logger.exception("a cached record of shard %d is damaged", shard_of(customer_id))
             return None
-        is_kept = is_newest or self._steps.keep(
-            right_under, published, timeline, asked.scopes, asked.at
-        )
-        return timeline if is_kept else None
+        # A restore may have taken the newer one away.
+        if is_newest or (
+            right_under < published.number
+            and self._steps.keep(right_under, published, timeline, asked.scopes, asked.at)
+        ):
+            return _permissions(header, timeline, published, asked.now, is_from_cache=True)
+        return None
 
     def _read_postgresql(
         self, missed: Mapping[str, Meta | None], scopes: tuple[Scope, ...] | None
@@ -290,6 +280,16 @@ def _is_reached(
         and guard.is_customer_reached(customer_id, meta, header)
         and (token is None or token.is_reached_by(number, meta))
     )
+
+
+def _timeline_in(
+    record: bytes, header: Header, published: PublishedCatalog, asked: _Asked, *, is_newest: bool
+) -> PermissionTimeline:
+    """Read what a record says, as far as is asked; other catalogs ask for more of it than is."""
+    selection = _selection(published, asked.scopes)
+    if is_newest and selection is not None and not asked.is_for_later:
+        return decode_at(record, header, published.numbers, selection, asked.at)
+    return decode(record, published.numbers, selection).timeline
 
 
 def _newest_told_by(entry: CachedEntry) -> int:

@@ -94,8 +94,8 @@ class Recorder:
         """Record events in the order given and tell the outcome of each.
 
         Events of timelines that follow one another share a transaction; each void, merge and split
-        has one of its own. Raises UnavailableError when PostgreSQL does not answer: then the events
-        of the transaction at hand are not recorded, and all may be sent again.
+        has one of its own. Raises UnavailableError when PostgreSQL does not answer: then nobody
+        knows whether the transaction at hand was committed, and all may be sent again.
         """
         outcomes: list[Outcome] = []
         for changes_identity, run in groupby(events, key=_changes_identity):

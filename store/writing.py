@@ -1,8 +1,8 @@
 """The beginning and the end of every write.
 
 What lives here: what a transaction that records has to know before anything else, and the one
-sequence in which it finishes, holding its persons' locks: shards locked, instants drawn, events
-appended, states replaced.
+sequence in which it finishes, holding its persons' locks: states replaced, shards locked, instants
+drawn, events appended.
 """
 
 from collections.abc import Mapping, Sequence
@@ -171,25 +171,27 @@ def finish(
         )
         floors = append_notices(connection, notices, last, positions)
         move_shards(connection, positions)
+        # Before the commit: whatever went wrong here would still undo everything.
+        losses = [notice.loss for notice in notices if notice.loss is not None]
+        written = Written(
+            recorded_at,
+            {number: position.seq for number, position in positions.items()},
+            Narrowing(
+                recording.epoch,
+                floors,
+                narrowed_at=max((narrowed_at(last, loss.lost_at) for loss in losses), default=last),
+            ),
+            [
+                CustomerFloor(member.customer_id, positions[member.shard].seq, new_version(rewrite))
+                for rewrite in rewrites
+                for member in rewrite.folded.person.members
+                if member.customer_id
+            ],
+            _batches(recording, notices, writer.records, began_at, positions),
+        )
         if commits:
             send(connection, COMMIT)
-    losses = [notice.loss for notice in notices if notice.loss is not None]
-    return Written(
-        recorded_at,
-        {number: position.seq for number, position in positions.items()},
-        Narrowing(
-            recording.epoch,
-            floors,
-            narrowed_at=max((narrowed_at(last, loss.lost_at) for loss in losses), default=last),
-        ),
-        [
-            CustomerFloor(member.customer_id, positions[member.shard].seq, new_version(rewrite))
-            for rewrite in rewrites
-            for member in rewrite.folded.person.members
-            if member.customer_id
-        ],
-        _batches(recording, notices, writer.records, began_at, positions),
-    )
+    return written
 
 
 def _batches(

@@ -38,17 +38,19 @@ class Acknowledger:
 
         What takes nothing away is effective by itself, for nothing that was there before is wrong;
         it is held back a moment instead, so that who gives a consent sees it count. `meanwhile` is
-        done, in any case, while others are waited for.
+        done in any case, before anything is waited for.
         """
         if recorded.narrowing.is_empty:
             meanwhile()
             self._wait_a_moment(recorded.positions, context)
             is_effective = recorded.is_epoch_settled
         else:
-            is_effective = self._application.effectuator.make_effective(
-                recorded.narrowing, self._seconds_for(context), meanwhile=meanwhile
-            )
-            self._application.projector.announce(recorded.positions)
+            try:
+                is_effective = self._application.effectuator.make_effective(
+                    recorded.narrowing, self._seconds_for(context), meanwhile=meanwhile
+                )
+            finally:
+                self._application.projector.announce(recorded.positions)
         return acknowledgement_message(
             Token(recorded.epoch, recorded.positions, 0).encode(),
             recorded.recorded_at,

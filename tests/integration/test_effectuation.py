@@ -1,5 +1,6 @@
 """Effectuation: when a narrowing is effective, and when nobody may say so."""
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from service import effectuation
+from service.control.client import ControlClient, Process
 from service.control.server import ControlServer
 from service.effectuation import Effectuator
 from store import lease_watch
@@ -133,6 +135,32 @@ def test_what_is_done_meanwhile_holds_up_nobody_who_is_told(
     )
     assert found
     assert done == [True]
+
+
+def test_answers_that_came_meanwhile_count_though_no_time_is_left(
+    writer: Writer, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was done meanwhile took all of it; nobody has to be waited for any more."""
+    for process_id in "ab":
+        processes.start(process_id)
+    answers = threading.Semaphore(0)
+    tell = ControlClient.tell
+
+    def noticing(
+        client: ControlClient, process: Process, told: Narrowing, heard: Callable[[bool], None]
+    ) -> None:
+        def hear(is_told: bool) -> None:  # noqa: FBT001 - as it is called
+            heard(is_told)
+            answers.release()
+
+        tell(client, process, told, hear)
+
+    monkeypatch.setattr(ControlClient, "tell", noticing)
+
+    def do() -> None:
+        assert all(answers.acquire(timeout=WAIT_SECONDS_MAX) for _ in "ab")
+
+    assert writer.effectuator.make_effective(narrowing(writer.engine, "olga"), 0, meanwhile=do)
 
 
 def test_what_is_to_be_done_meanwhile_is_done_also_when_nobody_can_be_told(

@@ -37,6 +37,15 @@ class _Gate:
         return self.came.acquire(timeout=WAIT_SECONDS_MAX)
 
 
+def takes_a_call(pool: AdmittingExecutor) -> bool:
+    """Tell whether the pool was not shut down yet, by one call more."""
+    try:
+        pool.submit(int, "7")
+    except RuntimeError:
+        return False
+    return True
+
+
 def test_calls_beyond_the_threads_wait_for_their_turn(pool: AdmittingExecutor) -> None:
     """The third begins when one of two has ended."""
     first, second, third = _Gate(), _Gate(), _Gate()
@@ -108,6 +117,46 @@ def test_nothing_is_taken_after_the_end() -> None:
     assert [call.result(0) for call in calls] == [7] * 5
     with pytest.raises(RuntimeError, match="shut down"):
         pool.submit(int, "7")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_it_ends_though_a_call_stands_aside_meanwhile(threads: int) -> None:
+    """The thread that took its place ends as well, as does whoever rested before."""
+    pool = AdmittingExecutor("tests", threads, 20)
+    aside = _Gate()
+    calls = [pool.submit(aside.stay_aside) for _ in range(threads + 1)]
+    assert all(aside.has_another() for _ in calls)
+    aside.opened.set()
+    wait(calls, WAIT_SECONDS_MAX)
+    began, go_on = _Gate(), threading.Event()
+
+    def begin_and_stand_aside() -> None:
+        began.came.release()
+        assert go_on.wait(WAIT_SECONDS_MAX)
+        with standing_aside():
+            pass
+
+    last = pool.submit(begin_and_stand_aside)
+    assert began.has_another()
+    ending = threading.Thread(target=pool.shutdown, daemon=True)
+    ending.start()
+    while takes_a_call(pool):
+        go_on.wait(0.001)
+    go_on.set()
+    ending.join(WAIT_SECONDS_MAX)
+    assert not ending.is_alive()
+    assert last.result(0) is None
+
+
+def test_calls_that_wait_can_be_cancelled_at_the_end(pool: AdmittingExecutor) -> None:
+    """They never begin; those that have begun end."""
+    gate = _Gate()
+    calls = [pool.submit(gate.stay) for _ in range(5)]
+    assert all(gate.has_another() for _ in range(2))
+    pool.shutdown(wait=False, cancel_futures=True)
+    gate.opened.set()
+    pool.shutdown()
+    assert [call.cancelled() for call in calls] == [False, False, True, True, True]
 
 
 def test_standing_aside_elsewhere_does_nothing() -> None:
