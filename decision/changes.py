@@ -4,7 +4,7 @@ What lives here: the comparison of two permission timelines from one instant on.
 write narrows, what a revocation ended, who gains and loses by a publication, and what watchers see.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
@@ -14,7 +14,7 @@ from decision.catalog import Catalog, Interval
 from decision.instants import FOREVER, Instant
 from decision.partings import PARTINGS_KEPT_MAX, Parting
 from decision.scopes import Scope
-from decision.timeline import PermissionTimeline
+from decision.timeline import NO_PLACE, PermissionTimeline
 
 
 class Direction(Enum):
@@ -46,30 +46,16 @@ def permission_changes(
     comparing = _comparing_timelines(
         before, after, before_catalog.suspensions, after_catalog.suspensions
     )
-    is_denied_alike = _is_denied_alike(before, after)
-    differences = [
-        None
-        if is_denied_alike
-        and compared.old_suspension == compared.new_suspension
-        and _are_granted_alike(before, after, compared)
-        else _difference(before, after, compared, at)
-        for compared in comparing.representatives
-    ]
-    if any(differences):
+    differences = {
+        place: _difference(before, after, comparing.representatives[place], at, old, new)
+        for place, old, new in _compared_otherwise(before, after, comparing, at)
+    }
+    if differences:
         for scope, place in comparing.scopes:
-            difference = differences[place]
+            difference = differences.get(place)
             if difference is not None:
-                yield PermissionChange(
-                    scope, difference.direction, at, difference.before, difference.after
-                )
-
-
-def _is_denied_alike(before: PermissionTimeline, after: PermissionTimeline) -> bool:
-    """Tell whether two timelines differ in what grants allow only.
-
-    Most writes leave most scopes as they are, which is seen sooner so than it is worked out.
-    """
-    return before.is_known == after.is_known and [*before.restrictions] == [*after.restrictions]
+                direction, answer_before, answer_after = difference
+                yield PermissionChange(scope, direction, at, answer_before, answer_after)
 
 
 _Suspensions: TypeAlias = tuple[tuple[str, Interval], ...]
@@ -79,8 +65,8 @@ class _Compared(NamedTuple):
     """A scope that is compared, the places of its courses, and its suspensions."""
 
     scope: Scope
-    old_place: int | None
-    new_place: int | None
+    old_place: int
+    new_place: int
     old_suspension: Interval | None
     new_suspension: Interval | None
 
@@ -126,8 +112,8 @@ def _comparing(
     for scope in sorted({**before.places, **after.places}):
         compared = _Compared(
             scope,
-            before.places.get(scope),
-            after.places.get(scope),
+            before.places.get(scope, NO_PLACE),
+            after.places.get(scope, NO_PLACE),
             old.get(scope.partner),
             new.get(scope.partner),
         )
@@ -138,14 +124,30 @@ def _comparing(
     return _Comparing(representatives, scopes)
 
 
-def _are_granted_alike(
-    before: PermissionTimeline, after: PermissionTimeline, compared: _Compared
-) -> bool:
-    return _granted(before, compared.old_place) == _granted(after, compared.new_place)
+def _compared_otherwise(
+    before: PermissionTimeline, after: PermissionTimeline, comparing: _Comparing, since: Instant
+) -> Iterator[tuple[int, Sequence[Interval], Sequence[Interval]]]:
+    """Give the places of representatives that differ in what is allowed from `since` on, and both.
 
-
-def _granted(timeline: PermissionTimeline, place: int | None) -> Sequence[Interval]:
-    return [] if place is None else timeline.courses.granted(place)
+    Most writes leave most scopes as they are, which is seen sooner than it is worked out: where two
+    timelines are denied alike, they differ in what grants or suspensions allow only.
+    """
+    are_denied_alike = before.is_known == after.is_known and (
+        [*before.restrictions] == [*after.restrictions]
+    )
+    granted_before, granted_after = before.courses.granted, after.courses.granted
+    for place, compared in enumerate(comparing.representatives):
+        scope, old_place, new_place, old_suspension, new_suspension = compared
+        if (
+            are_denied_alike
+            and granted_before[old_place] == granted_after[new_place]
+            and old_suspension == new_suspension
+        ):
+            continue
+        old = _from(since, allowed_intervals(before, old_suspension, scope, since))
+        new = _from(since, allowed_intervals(after, new_suspension, scope, since))
+        if old != new:
+            yield place, old, new
 
 
 def allowed_otherwise(
@@ -156,19 +158,15 @@ def allowed_otherwise(
     With each come the intervals that end later and in which it is allowed now.
     """
     comparing = _comparing_timelines(before, after, (), ())
-    is_denied_alike = _is_denied_alike(before, after)
-    others: list[Sequence[Interval] | None] = []
-    for compared in comparing.representatives:
-        if is_denied_alike and _are_granted_alike(before, after, compared):
-            others.append(None)
-            continue
-        old = allowed_intervals(before, None, compared.scope, since)
-        new = allowed_intervals(after, None, compared.scope, since)
-        others.append(None if _from(since, old) == _from(since, new) else new)
-    for scope, place in comparing.scopes:
-        intervals = others[place]
-        if intervals is not None:
-            yield scope, intervals
+    others = {
+        place: allowed_intervals(after, None, comparing.representatives[place].scope, since)
+        for place, _, _ in _compared_otherwise(before, after, comparing, since)
+    }
+    if others:
+        for scope, place in comparing.scopes:
+            intervals = others.get(place)
+            if intervals is not None:
+                yield scope, intervals
 
 
 class _Difference(NamedTuple):
@@ -178,17 +176,17 @@ class _Difference(NamedTuple):
 
 
 def _difference(
-    before: PermissionTimeline, after: PermissionTimeline, compared: _Compared, at: Instant
-) -> _Difference | None:
-    scope, _, _, old_suspension, new_suspension = compared
-    old = _from(at, allowed_intervals(before, old_suspension, scope, at))
-    new = _from(at, allowed_intervals(after, new_suspension, scope, at))
-    if old == new:
-        return None
+    before: PermissionTimeline,
+    after: PermissionTimeline,
+    compared: _Compared,
+    at: Instant,
+    old: Sequence[Interval],
+    new: Sequence[Interval],
+) -> _Difference:
     return _Difference(
         _direction(old, new),
-        answer_scope(before, old_suspension, scope, at),
-        answer_scope(after, new_suspension, scope, at),
+        answer_scope(before, compared.old_suspension, compared.scope, at),
+        answer_scope(after, compared.new_suspension, compared.scope, at),
     )
 
 
@@ -203,36 +201,12 @@ def first_losses(
     not only under those it was made under. What a suspension takes away is the publication's doing,
     and what one hides for a while can be lost all the same (`design.md`, "No stale ALLOW").
     """
-    if _is_denied_alike(before, after):
-        found = [
-            _first_loss(before, after, scope, since)
-            for scope in _granted_differently(before, after)
-        ]
-    else:
-        found = [_first_loss(before, after, scope, since) for scope in before.segments]
-    return [instant for instant in found if instant is not None]
-
-
-def _granted_differently(before: PermissionTimeline, after: PermissionTimeline) -> Iterable[Scope]:
-    """Give the scopes that grants allow otherwise than before.
-
-    Without restrictions one of those that share their segments stands for all of them.
-    """
-    return (
-        compared.scope
-        for compared in _comparing_timelines(before, after, (), ()).representatives
-        if not _are_granted_alike(before, after, compared)
-    )
-
-
-def _first_loss(
-    before: PermissionTimeline, after: PermissionTimeline, scope: Scope, since: Instant
-) -> Instant | None:
-    lost = _from(since, allowed_intervals(before, None, scope, since))
-    if not lost:
-        return None
-    kept = allowed_intervals(after, None, scope, since)
-    return min((part.start for part in intervals_without(lost, kept)), default=None)
+    comparing = _comparing_timelines(before, after, (), ())
+    return [
+        lost[0].start
+        for _, old, new in _compared_otherwise(before, after, comparing, since)
+        if (lost := intervals_without(old, new))
+    ]
 
 
 def next_change_at(timeline: PermissionTimeline, catalog: Catalog, after: Instant) -> Instant:
@@ -240,10 +214,11 @@ def next_change_at(timeline: PermissionTimeline, catalog: Catalog, after: Instan
     suspensions = catalog.suspensions
     comparing = _comparing_timelines(timeline, timeline, suspensions, suspensions)
     is_plain = timeline.is_known and not timeline.restrictions
+    granted = timeline.courses.granted
     found = FOREVER
     for scope, place, _, suspension, _ in comparing.representatives:
         intervals = (
-            _granted(timeline, place)
+            granted[place]
             if is_plain and suspension is None
             else allowed_intervals(timeline, suspension, scope, after)
         )
@@ -283,10 +258,13 @@ def lapses_and_beginnings(
 
 
 def _from(at: Instant, intervals: Sequence[Interval]) -> Sequence[Interval]:
-    """Cut off what lies before `at`: what has passed can not change any more."""
+    """Cut off what lies before `at`: what has passed can not change any more.
+
+    The intervals are in order and end later, so that none but the first can begin before it.
+    """
     if not intervals or intervals[0].start >= at:
         return intervals
-    return [Interval(max(at, interval.start), interval.end) for interval in intervals]
+    return [Interval(at, intervals[0].end), *intervals[1:]]
 
 
 def _direction(old: Sequence[Interval], new: Sequence[Interval]) -> Direction:
@@ -299,7 +277,10 @@ def _direction(old: Sequence[Interval], new: Sequence[Interval]) -> Direction:
 
 def _reaches_outside(inner: Sequence[Interval], outer: Sequence[Interval]) -> bool:
     """Tell whether `inner` holds anywhere that `outer` does not."""
-    return not all(
-        any(wide.start <= interval.start and interval.end <= wide.end for wide in outer)
-        for interval in inner
-    )
+    for start, end in inner:
+        for wide_start, wide_end in outer:
+            if wide_start <= start and end <= wide_end:
+                break
+        else:
+            return True
+    return False

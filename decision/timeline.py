@@ -7,7 +7,7 @@ suspensions stay in the catalog: `answer` puts the three together.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from decision.catalog import Interval
 from decision.coverings import Covering, covered_alike
@@ -20,6 +20,9 @@ from decision.scopes import Scope
 from decision.selectors import Selector
 
 NO_BASIS = -1
+
+NO_PLACE: Final = -1
+"""The place of a scope that no part of a parting has."""
 
 
 class Basis(NamedTuple):
@@ -63,7 +66,7 @@ class Courses(Mapping[Scope, Sequence[Segment]]):
         """Take a course for each part of the parting."""
         self.parting = parting
         self.courses = courses
-        self._granted: list[Sequence[Interval] | None] = [None] * len(courses)
+        self._granted: Sequence[Sequence[Interval]] = ()
 
     @classmethod
     def of(cls, segments: Mapping[Scope, Sequence[Segment]]) -> "Courses":
@@ -77,12 +80,15 @@ class Courses(Mapping[Scope, Sequence[Segment]]):
             courses[id(course)] = course
         return cls(parting_of(scopes.values()), list(courses.values()))
 
-    def granted(self, place: int) -> Sequence[Interval]:
-        """Give, in order and joined, the intervals in which grants allow the scopes of a part."""
-        granted = self._granted[place]
-        if granted is None:
-            granted = self._granted[place] = granted_intervals(self.courses[place])
-        return granted
+    @property
+    def granted(self) -> Sequence[Sequence[Interval]]:
+        """Give by part, in order and joined, the intervals in which grants allow its scopes.
+
+        Behind them stand the intervals of scopes without a part, that is none: see `NO_PLACE`.
+        """
+        if not self._granted:
+            self._granted = [*map(granted_intervals, self.courses), []]
+        return self._granted
 
     def __getitem__(self, scope: Scope) -> Sequence[Segment]:
         return self.courses[self.parting.places[scope]]
@@ -119,20 +125,28 @@ class PermissionTimeline:
     def granted_intervals(self, scope: Scope) -> Sequence[Interval]:
         """Give, in order and joined, the intervals in which grants allow a scope."""
         courses = self.courses
-        place = courses.parting.places.get(scope)
-        return [] if place is None else courses.granted(place)
+        return courses.granted[courses.parting.places.get(scope, NO_PLACE)]
 
 
 def granted_intervals(segments: Iterable[Segment]) -> Sequence[Interval]:
     """Give, in order and joined, the intervals in which segments allow."""
     granted: list[Interval] = []
+    began_at = ended_at = None
     for start, end, reason, _ in segments:
-        if reason is Reason.ALLOWED:
-            if granted and granted[-1].end == start:
-                granted[-1] = Interval(granted[-1].start, end)
-            else:
-                granted.append(Interval(start, end))
+        if reason is not _ALLOWED:
+            continue
+        if start != ended_at:
+            if began_at is not None and ended_at is not None:
+                granted.append(Interval(began_at, ended_at))
+            began_at = start
+        ended_at = end
+    if began_at is not None and ended_at is not None:
+        granted.append(Interval(began_at, ended_at))
     return granted
+
+
+_ALLOWED: Final = Reason.ALLOWED
+"""Looked up once: a member of an enumeration is sought every time."""
 
 
 NOBODY = PermissionTimeline(is_known=False, segments={}, restrictions=(), bases=())
