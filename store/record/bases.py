@@ -11,7 +11,7 @@ else.
 
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from decision.catalog_history import CodeList
@@ -33,9 +33,11 @@ _WRITTEN_OUT: Final = 0xFFFF
 
 _TEXT_LENGTH: Final = struct.Struct("<I")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_HEXADECIMAL: Final = re.compile(r"(?:[0-9a-f]{2})+")
-_HEXADECIMAL_END: Final = re.compile(r"(?:[0-9a-f]{2}){2,}\Z")
+_UUID_LENGTH: Final = 36
 _UUID_BYTES: Final = 16
+_HEXADECIMAL_DIGITS: Final = "0123456789abcdef"
+_END_DIGITS_MIN: Final = 4
+"""Fewer digits at the end of an event id take no less room in pairs, beside the length before."""
 _BYTE_MAX: Final = 0xFF
 
 _DAMAGED: Final = "a basis in a cached record is damaged"
@@ -53,6 +55,7 @@ def encode_bases(
     # By all that bases of one occasion share; a consent type is given where it has no number.
     offsets: dict[tuple[str, Product | None, Instant, str, str], int] = {}
     consent_types = numbers.numbers(CodeList.CONSENT_TYPE)
+    pack = layout.basis.pack
     next_offset = 0
     for event_id, consent_type, version, product, obtained_at, ends_at, row in bases:
         number = consent_types.get(consent_type, NO_NUMBER)
@@ -72,9 +75,7 @@ def encode_bases(
             )
             occasions.append(encoded)
             next_offset += len(encoded)
-        table.append(
-            layout.basis.pack(offset, index_of_instant[ends_at], number or _WRITTEN_OUT, version)
-        )
+        table.append(pack(offset, index_of_instant[ends_at], number or _WRITTEN_OUT, version))
     return b"".join((*table, *occasions))
 
 
@@ -88,51 +89,53 @@ def _encode_occasion(
     layout: Layout,
 ) -> bytes:
     written_out: list[str] = []
-    texts, flags = _encode_event_id(event_id)
-    event_length = len(texts)
-    row = _number(numbers, CodeList.MATRIX_ROW, row_id, written_out)
-    encoded_product = b""
+    event, flags = _encode_event_id(event_id)
+    row = _number(numbers.numbers(CodeList.MATRIX_ROW), row_id, written_out)
+    encoded_product = series = number = b""
     if product is not None:
-        system_code, product_type, series, number = product
-        series_bytes, series_flag = _encode_text(series, IS_SERIES_HEXADECIMAL)
-        number_bytes, number_flag = _encode_text(number, IS_NUMBER_HEXADECIMAL)
+        system_code, product_type, series_text, number_text = product
+        series, series_flag = _encode_text(series_text, IS_SERIES_HEXADECIMAL)
+        number, number_flag = _encode_text(number_text, IS_NUMBER_HEXADECIMAL)
         flags |= HAS_PRODUCT | series_flag | number_flag
         encoded_product = layout.product.pack(
-            _number(numbers, CodeList.SYSTEM_CODE, system_code, written_out),
-            _number(numbers, CodeList.PRODUCT_TYPE, product_type, written_out),
-            len(series_bytes),
-            len(number_bytes),
+            _number(numbers.numbers(CodeList.SYSTEM_CODE), system_code, written_out),
+            _number(numbers.numbers(CodeList.PRODUCT_TYPE), product_type, written_out),
+            len(series),
+            len(number),
         )
-        texts += series_bytes + number_bytes
     if unnumbered_type:
         flags |= _HAS_CONSENT_TYPE
         written_out.append(unnumbered_type)
-    head = layout.occasion.pack(flags, index_of_obtained, row, event_length)
-    return head + encoded_product + texts + b"".join(map(_encode_written_out, written_out))
+    head = layout.occasion.pack(flags, index_of_obtained, row, len(event))
+    encoded = b"".join((head, encoded_product, event, series, number))
+    return encoded + b"".join(map(_encode_written_out, written_out)) if written_out else encoded
 
 
 def _encode_event_id(text: str) -> tuple[bytes, int]:
     """Give an event id as bytes and the flag of how; before an end of digits its length stands."""
-    if _UUID.fullmatch(text):
+    if len(text) == _UUID_LENGTH and _UUID.fullmatch(text):
         return bytes.fromhex(text.replace("-", "")), _IS_EVENT_UUID
-    found = _HEXADECIMAL_END.search(text)
-    if found is not None:
-        before = text[: found.start()].encode()
+    # Digits in pairs: of an odd number the first is none of the end.
+    at = len(text.rstrip(_HEXADECIMAL_DIGITS))
+    at += (len(text) - at) & 1
+    if len(text) - at >= _END_DIGITS_MIN:
+        before = text[:at].encode()
         if len(before) <= _BYTE_MAX:
-            end = bytes.fromhex(found[0])
-            return bytes((len(before),)) + before + end, _ENDS_EVENT_HEXADECIMAL
+            return b"%c%b%b" % (len(before), before, bytes.fromhex(text[at:])), (
+                _ENDS_EVENT_HEXADECIMAL
+            )
     return text.encode(), 0
 
 
 def _encode_text(text: str, flag: int) -> tuple[bytes, int]:
     """Give a text as bytes, and the flag if they are what its hexadecimal digits stand for."""
-    if _HEXADECIMAL.fullmatch(text):
+    if text and not (len(text) & 1 or text.strip(_HEXADECIMAL_DIGITS)):
         return bytes.fromhex(text), flag
     return text.encode(), 0
 
 
-def _number(numbers: CodeNumbers, code_list: CodeList, code: str, written_out: list[str]) -> int:
-    number = numbers.numbers(code_list).get(code, NO_NUMBER)
+def _number(numbers: Mapping[str, int], code: str, written_out: list[str]) -> int:
+    number = numbers.get(code, NO_NUMBER)
     if number == NO_NUMBER and code:
         written_out.append(code)
         return _WRITTEN_OUT
