@@ -105,15 +105,24 @@ class BasisCodes(NamedTuple):
     product_types: Mapping[int, str]
 
 
-class Cells(NamedTuple):
-    """The scopes of a parting by rising number, each with its place there.
+class BasisNumbers(NamedTuple):
+    """The numbers by code of the lists from which a basis names something."""
 
-    `narrow` has the narrow numbers, which need not have the order of the wide ones; `places` are
+    consent_types: Mapping[str, int]
+    matrix_rows: Mapping[str, int]
+    system_codes: Mapping[str, int]
+    product_types: Mapping[str, int]
+
+
+class Cells(NamedTuple):
+    """The scopes of a parting by rising number, and for each its place there.
+
+    Once by wide numbers and once by narrow ones, which need not have the same order; `places` are
     in the order in which the wide ones meet them.
     """
 
-    wide: Sequence[tuple[int, int]]
-    narrow: Sequence[tuple[int, int]]
+    wide: tuple[Sequence[int], Sequence[int]]
+    narrow: tuple[Sequence[int], Sequence[int]]
     places: Sequence[int]
 
 
@@ -132,11 +141,12 @@ class CodeNumbers:
         for (code_list, number), code in self._codes.items():
             by_list[code_list][number] = code
         self.basis_codes: Final = BasisCodes(*(by_list[code_list] for code_list in _BASIS_LISTS))
-        self._numbers_by_list: dict[CodeList, dict[str, int]] = {
-            code_list: {} for code_list in CodeList
-        }
-        for (code_list, code), number in self._numbers.items():
-            self._numbers_by_list[code_list][code] = number
+        self.basis_numbers: Final = BasisNumbers(
+            *(
+                {code: number for number, code in by_list[code_list].items() if number}
+                for code_list in _BASIS_LISTS
+            )
+        )
         self._scope_numbers: dict[Scope, int] = {}
         self._scopes: dict[int, Scope] = {}
         self._selectors: dict[int, Selector] = {}
@@ -181,10 +191,6 @@ class CodeNumbers:
     def number_of(self, code_list: CodeList, code: str) -> int:
         """Give the number of a code, NO_NUMBER if it has none."""
         return self._numbers.get((code_list, code), NO_NUMBER)
-
-    def numbers(self, code_list: CodeList) -> Mapping[str, int]:
-        """Give the numbers of a list by code."""
-        return self._numbers_by_list[code_list]
 
     def code(self, code_list: CodeList, number: int) -> str:
         """Give the code that has a number. Raises KeyError when none has it."""
@@ -251,7 +257,11 @@ class CodeNumbers:
     def _cells_of(self, parting: Parting) -> Cells:
         wide = sorted((self.scope_number(scope), at) for scope, at in parting.places.items())
         narrow = sorted((narrow_scope_number(number), at) for number, at in wide)
-        return Cells(wide, narrow, list(dict.fromkeys(at for _, at in wide)))
+        return Cells(
+            ([number for number, _ in wide], [at for _, at in wide]),
+            ([number for number, _ in narrow], [at for _, at in narrow]),
+            list(dict.fromkeys(at for _, at in wide)),
+        )
 
     def _pack(self, kind: ScopeKind | None, parts: Scope | Selector) -> int:
         return (

@@ -14,7 +14,6 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
-from decision.catalog_history import CodeList
 from decision.instants import Instant
 from decision.products import Product
 from decision.timeline import Basis
@@ -54,7 +53,7 @@ def encode_bases(
     occasions: list[bytes] = []
     # By all that bases of one occasion share; a consent type is given where it has no number.
     offsets: dict[tuple[str, Product | None, Instant, str, str], int] = {}
-    consent_types = numbers.numbers(CodeList.CONSENT_TYPE)
+    consent_types = numbers.basis_numbers.consent_types
     pack = layout.basis.pack
     next_offset = 0
     for event_id, consent_type, version, product, obtained_at, ends_at, row in bases:
@@ -89,8 +88,9 @@ def _encode_occasion(
     layout: Layout,
 ) -> bytes:
     written_out: list[str] = []
+    _, matrix_rows, system_codes, product_types = numbers.basis_numbers
     event, flags = _encode_event_id(event_id)
-    row = _number(numbers.numbers(CodeList.MATRIX_ROW), row_id, written_out)
+    row = _number(matrix_rows, row_id, written_out)
     encoded_product = series = number = b""
     if product is not None:
         system_code, product_type, series_text, number_text = product
@@ -98,8 +98,8 @@ def _encode_occasion(
         number, number_flag = _encode_text(number_text, IS_NUMBER_HEXADECIMAL)
         flags |= HAS_PRODUCT | series_flag | number_flag
         encoded_product = layout.product.pack(
-            _number(numbers.numbers(CodeList.SYSTEM_CODE), system_code, written_out),
-            _number(numbers.numbers(CodeList.PRODUCT_TYPE), product_type, written_out),
+            _number(system_codes, system_code, written_out),
+            _number(product_types, product_type, written_out),
             len(series),
             len(number),
         )
@@ -135,8 +135,8 @@ def _encode_text(text: str, flag: int) -> tuple[bytes, int]:
 
 
 def _number(numbers: Mapping[str, int], code: str, written_out: list[str]) -> int:
-    number = numbers.get(code, NO_NUMBER)
-    if number == NO_NUMBER and code:
+    number = numbers.get(code) if code else NO_NUMBER
+    if number is None:
         written_out.append(code)
         return _WRITTEN_OUT
     return number

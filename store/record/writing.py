@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Final, NamedTuple
 
 from decision.instants import BEGINNING, FOREVER, Instant
@@ -149,25 +150,23 @@ def _write(
         first_spans.append(span_count)
         span_count += len(course)
         for start, end, reason, basis in course:
-            spans += (
-                index_of_instant[start],
-                index_of_instant[end],
-                index_of_basis[basis],
-                reason,
-            )
+            spans += index_of_instant[start], index_of_instant[end], index_of_basis[basis], reason
         spans[-1] |= LAST_SPAN
-    cells = content.cells.narrow if layout is NARROW else content.cells.wide
+    scopes, places = content.cells.narrow if layout is NARROW else content.cells.wide
     course_of_place = content.course_of_place
     if NO_COURSE in course_of_place:
-        cells = [cell for cell in cells if course_of_place[cell[1]] != NO_COURSE]
-    scopes = [number for number, _ in cells]
-    first = [first_spans[course_of_place[place]] for _, place in cells]
+        is_left = [course_of_place[place] != NO_COURSE for place in places]
+        scopes, places = list(compress(scopes, is_left)), list(compress(places, is_left))
+    first_of_place = [
+        first_spans[course] if course != NO_COURSE else NO_COURSE for course in course_of_place
+    ]
+    first = [first_of_place[place] for place in places]
     letter = layout.index_letter
     parts = (
         instants,
         struct.pack(f"<{len(scopes)}{layout.scope_letter}", *scopes),
         struct.pack(f"<{len(spans)}{letter}", *spans),
-        struct.pack(f"<{len(content.restrictions)}Q", *(it for it, _ in content.restrictions)),
+        *(struct.pack("<Q", pattern) for pattern, _ in content.restrictions),
         *(
             layout.bounds.pack(index_of_instant[part.start], index_of_instant[part.end])
             for _, part in content.restrictions
@@ -183,7 +182,7 @@ def _write(
             HEADER.pack(layout.format, flags | instants_flag, 0, 0, 0, version, publication),
             layout.counts.pack(
                 len(content.instants),
-                len(cells),
+                len(scopes),
                 span_count,
                 len(content.restrictions),
                 len(content.bases),
