@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple, TypeAlias
 
 from decision.catalog_history import CodeList
+from decision.grants import Basis
 from decision.instants import Instant
 from decision.products import Product
-from decision.timeline import Basis
 from store.code_numbers import NO_NUMBER, CodeNumbers
 from store.record.layout import Layout
 

@@ -4,10 +4,10 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from decision.grants import Basis
 from decision.instants import BEGINNING, FOREVER, Instant
 from decision.timeline import (
     NO_BASIS,
-    Basis,
     PermissionTimeline,
     RestrictedInterval,
     Segment,
