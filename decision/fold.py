@@ -7,7 +7,7 @@ the ledger's business.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from decision.catalog import Catalog, Effect, Wording
 from decision.events import (
@@ -193,6 +193,9 @@ def _index(marks: Iterable[tuple[_Key, Instant, str]]) -> dict[_Key, _Marks]:
     return {key: _Marks(entries) for key, entries in by_key.items()}
 
 
+_Selection: TypeAlias = tuple[Selector, _Marks, Sequence[Scope]]
+
+
 class _Endings:
     """Rules 3 to 5 and `terms: latest`: what ends each scope of each grant."""
 
@@ -213,6 +216,8 @@ class _Endings:
         self._closings: Mapping[ProductKey, _Marks] = _index(closings)
         self._refusals: Mapping[str, _Marks] = _index(refusals)
         self._revocations: Mapping[Selector, _Marks] = _index(revocations)
+        # By the identities of the lists of scopes of which there are grants.
+        self._selections_by_list: dict[int, Sequence[_Selection]] = {}
         self._successors: Mapping[str, _Marks] = _index(
             (grant.consent_type, grant.obtained_at, grant.event_id)
             for grant in (grants if catalog.latest_types else ())
@@ -226,9 +231,8 @@ class _Endings:
             term_end = min((grant.term_end, *endings), key=_order)
             if term_end != grant.term_end:
                 grant = grant.with_term_end(term_end)
-        revocations = self._revocations_of(grant) if self._revocations else ()
-        if revocations:
-            ends_apart = _ends_apart(grant.scopes, revocations)
+        if self._revocations:
+            ends_apart = self._ends_apart(grant)
             if ends_apart:
                 return grant._replace(ends_apart=ends_apart)
         return grant
@@ -249,40 +253,44 @@ class _Endings:
             endings.append(Ending(mark[0], Reason.CONSENT_SUPERSEDED, mark[1]))
         return endings
 
-    def _revocations_of(self, grant: Grant) -> Sequence[tuple[Selector, Ending]]:
-        """Give the revocations that end scopes of a grant sooner than it does, the first first."""
-        event_id, consent_type, obtained_at = grant.event_id, grant.consent_type, grant.obtained_at
+    def _ends_apart(self, grant: Grant) -> Mapping[Scope, Ending]:
+        """End the scopes that revocations select, each by the first that comes before its end."""
+        selections = self._selections_by_list.get(id(grant.scopes))
+        if selections is None:
+            selections = self._selections_of(grant.scopes)
+            self._selections_by_list[id(grant.scopes)] = selections
+        event_id, consent_type, _, _, obtained_at, _, _ = grant.basis
         found = [
-            (selector, Ending(mark[0], Reason.CONSENT_REVOKED, mark[1]))
-            for selector, marks in self._revocations.items()
+            (mark, scopes)
+            for selector, marks, scopes in selections
             if selector.matches_grant(event_id, consent_type)
             and (mark := marks.first_at_or_after(obtained_at)) is not None
         ]
-        latest = grant.term_end.order
-        found = [revocation for revocation in found if revocation[1].order < latest]
-        found.sort(key=_order_of_revocation)
-        return found
+        ends_apart: dict[Scope, Ending] = {}
+        term_end_order = grant.term_end.order if found else ()
+        found.sort(key=_instant_of_mark)
+        for (revoked_at, revoked_by), scopes in found:
+            revocation = Ending(revoked_at, Reason.CONSENT_REVOKED, revoked_by)
+            if revocation.order < term_end_order:
+                for scope in scopes:
+                    ends_apart.setdefault(scope, revocation)
+        return ends_apart
+
+    def _selections_of(self, scopes: Sequence[Scope]) -> Sequence[_Selection]:
+        """Give the revocations that select any of the scopes of a wording, each with these."""
+        selections = (
+            (selector, marks, [scope for scope in scopes if selector.matches_scope(scope)])
+            for selector, marks in self._revocations.items()
+        )
+        return [selection for selection in selections if selection[2]]
+
+
+def _instant_of_mark(found: tuple[tuple[Instant, str], object]) -> Instant:
+    return found[0][0]
 
 
 def _order(ending: Ending) -> tuple[Instant, int]:
     return ending.order
-
-
-def _order_of_revocation(revocation: tuple[Selector, Ending]) -> Instant:
-    return revocation[1].at
-
-
-def _ends_apart(
-    scopes: Sequence[Scope], revocations: Sequence[tuple[Selector, Ending]]
-) -> Mapping[Scope, Ending]:
-    """End the scopes that revocations select by the first that does."""
-    ends_apart = {}
-    for scope in scopes:
-        for selector, ending in revocations:
-            if selector.matches_scope(scope):
-                ends_apart[scope] = ending
-                break
-    return ends_apart
 
 
 _IMPOSING: Final = (Restriction, Acquisition)
