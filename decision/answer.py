@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from decision.catalog import Interval
+from decision.grants import Basis
 from decision.instants import FOREVER, Instant
 from decision.reasons import Reason, Verdict, verdict_of
 from decision.scopes import Scope
-from decision.timeline import Basis, PermissionTimeline, Segment
+from decision.timeline import PermissionTimeline, Segment
 
 _LATER_THAN_ANY_END: Final = FOREVER + 1
 

@@ -101,7 +101,8 @@ def _summarise_type(
 def _as_a_whole(grant: Grant) -> Grant:
     """Give a grant as if it had one scope, which ends when the last of its scopes does."""
     endings = grant.endings.values() or (grant.term_end,)
-    return grant._replace(endings={_AS_A_WHOLE: max(endings, key=_later_then_stronger)})
+    last = max(endings, key=_later_then_stronger)
+    return grant.with_term_end(last)._replace(scopes=(_AS_A_WHOLE,), ends_apart={})
 
 
 def _later_then_stronger(ending: Ending) -> tuple[Instant, int]:

@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import Final, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
-from decision.instants import Instant
+from decision.instants import BEGINNING, Instant
 from decision.matrix import Matrix, MatrixRow
+from decision.products import Product
 from decision.scopes import Scope
 from decision.selectors import Selector
 from decision.terms import Term
@@ -92,6 +93,24 @@ class Wording:
     term_text: str
     term: Term
     scopes: tuple[Scope, ...]
+
+
+class Signed(NamedTuple):
+    """What whoever buys a product that a matrix row matches signs, as long as no wording changes.
+
+    These are the wordings of the row's consent types, and the types that have none in force.
+    """
+
+    row_id: str
+    wordings: Sequence[Wording]
+    without_wording: tuple[str, ...]
+
+
+class _Stretches(NamedTuple):
+    """What is signed with a row over time, and from when on each."""
+
+    starts: Sequence[Instant]
+    signed: Sequence[Signed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +191,38 @@ class Catalog:
             if at < wording.in_force.end:
                 return wording
         return None
+
+    def signed_with(self, product: Product, at: Instant) -> Signed | None:
+        """Give what is signed with a purchase (`semantics.md`, rule 1); None if no row matches."""
+        row = self.matrix.match(product, at)
+        if row is None:
+            return None
+        stretches = self._stretches_by_row.get(row.id)
+        if stretches is None:
+            stretches = self._stretches_by_row[row.id] = self._stretches_of(row)
+        return stretches.signed[bisect_right(stretches.starts, at) - 1]
+
+    @cached_property
+    def _stretches_by_row(self) -> dict[str, _Stretches]:
+        """The stretches of the rows that were asked for."""
+        return {}
+
+    def _stretches_of(self, row: MatrixRow) -> _Stretches:
+        intervals = [
+            wording.in_force
+            for consent_type in row.consent_types
+            for wording in self.wordings_of(consent_type)
+        ]
+        starts = sorted({BEGINNING, *(instant for interval in intervals for instant in interval)})
+        return _Stretches(starts, [self._signed_at(row, start) for start in starts])
+
+    def _signed_at(self, row: MatrixRow, at: Instant) -> Signed:
+        found = [(code, self.wording_in_force(code, at)) for code in row.consent_types]
+        return Signed(
+            row.id,
+            [wording for _, wording in found if wording is not None],
+            tuple(code for code, wording in found if wording is None),
+        )
 
     @cached_property
     def _rules_by_partner(self) -> Mapping[str, list[AcquisitionRule]]:

@@ -12,12 +12,13 @@ from typing import Final, NamedTuple
 from decision.answer import Answer, answer_scope
 from decision.catalog import Catalog
 from decision.catalog_differences import CatalogDifferences, types_signed_anew
+from decision.grants import Basis
 from decision.instants import FOREVER, Instant
 from decision.matrix import Matrix
 from decision.reasons import STRENGTH_BY_CAUSE, Reason
 from decision.scopes import Scope
 from decision.selectors import Selector
-from decision.timeline import Basis, PermissionTimeline
+from decision.timeline import PermissionTimeline
 from decision.type_step import GrantsChange, TypeStep
 
 

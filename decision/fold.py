@@ -7,7 +7,7 @@ the ledger's business.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from decision.catalog import Catalog, Effect, Wording
 from decision.events import (
@@ -21,8 +21,7 @@ from decision.events import (
     TimelineEvent,
 )
 from decision.grants import (
-    NEVER,
-    AlikeEndings,
+    Basis,
     Ending,
     FoldedTimeline,
     Grant,
@@ -30,7 +29,7 @@ from decision.grants import (
     Unmatched,
     UnmatchedCause,
 )
-from decision.instants import FOREVER, Instant
+from decision.instants import Instant
 from decision.products import Product, ProductKey
 from decision.reasons import Reason
 from decision.scopes import Scope
@@ -51,13 +50,16 @@ def fold(
     `named_by_merge` says that a merge names the person, which makes a person without events known.
     """
     derivation = _Derivation(catalog)
-    for event in events:
-        derivation.derive(event)
-    endings = _Endings(catalog, events, derivation.drafts)
+    # Most are purchases, which end and impose nothing.
+    others = derivation.derive(events)
+    grants = derivation.grants
+    if others or catalog.latest_types:
+        endings = _Endings(catalog, others, grants)
+        grants = [endings.finish(grant) for grant in grants]
     return FoldedTimeline(
         is_known=bool(events) or named_by_merge,
-        grants=[endings.finish(draft) for draft in derivation.drafts],
-        restrictions=_impose(catalog, events),
+        grants=grants,
+        restrictions=_impose(catalog, others) if others else (),
         unmatched=derivation.unmatched,
     )
 
@@ -65,56 +67,45 @@ def fold(
 def unmatched_of(catalog: Catalog, events: Iterable[TimelineEvent]) -> Sequence[Unmatched]:
     """Give only the events that wait for a publication, which takes no folding."""
     derivation = _Derivation(catalog)
-    for event in events:
-        derivation.derive(event)
+    derivation.derive(events)
     return derivation.unmatched
 
 
-class _Draft(NamedTuple):
-    """A grant before anything but its term has ended it."""
-
-    event_id: str
-    wording: Wording
-    product: Product | None
-    obtained_at: Instant
-    term_end: Ending
-    matrix_row_id: str = ""
-
-
 class _Derivation:
-    """Rules 1 to 3: which drafts the events give, and which events wait for a publication."""
+    """Rules 1 to 3: which grants the events give, before anything but their terms has ended them.
+
+    And which events wait for a publication.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self.drafts: list[_Draft] = []
+        self.grants: list[Grant] = []
         self.unmatched: list[Unmatched] = []
 
-    def derive(self, event: TimelineEvent) -> None:
-        body = event.body
-        if isinstance(body, Purchase):
-            self._derive_purchase(event.event_id, body)
-        elif isinstance(body, Consent):
-            self._derive_consent(event.event_id, body)
+    def derive(self, events: Iterable[TimelineEvent]) -> list[TimelineEvent]:
+        """Take events, and give those that are no purchases."""
+        others = []
+        for event in events:
+            body = event.body
+            if isinstance(body, Purchase):
+                self._derive_purchase(event.event_id, body.purchased_at, body.product)
+            else:
+                others.append(event)
+                if isinstance(body, Consent):
+                    self._derive_consent(event.event_id, body)
+        return others
 
-    def _derive_purchase(self, event_id: str, purchase: Purchase) -> None:
-        row = self._catalog.matrix.match(purchase.product, purchase.purchased_at)
-        if row is None:
+    def _derive_purchase(self, event_id: str, at: Instant, product: Product) -> None:
+        signed = self._catalog.signed_with(product, at)
+        if signed is None:
             self.unmatched.append(Unmatched(event_id, UnmatchedCause.NO_MATRIX_ROW))
             return
-        without_wording = []
-        at = purchase.purchased_at
-        for consent_type in row.consent_types:
-            wording = self._catalog.wording_in_force(consent_type, at)
-            if wording is None:
-                without_wording.append(consent_type)
-                continue
-            term_end = _end_of_wording_term(self._catalog, wording, at)
-            self.drafts.append(_Draft(event_id, wording, purchase.product, at, term_end, row.id))
+        row_id, wordings, without_wording = signed
+        for wording in wordings:
+            self._give(event_id, wording, product, at, row_id)
         if without_wording:
             self.unmatched.append(
-                Unmatched(
-                    event_id, UnmatchedCause.NO_WORDING_IN_FORCE, tuple(without_wording), row.id
-                )
+                Unmatched(event_id, UnmatchedCause.NO_WORDING_IN_FORCE, without_wording, row_id)
             )
 
     def _derive_consent(self, event_id: str, consent: Consent) -> None:
@@ -133,13 +124,31 @@ class _Derivation:
                     Unmatched(event_id, UnmatchedCause.NO_WORDING_IN_FORCE, (consent.consent_type,))
                 )
             return
+        ending = None
         if effect is Effect.REFUSES:
-            term_end = Ending(at, Reason.CONSENT_REFUSED, event_id)
+            ending = Ending(at, Reason.CONSENT_REFUSED, event_id)
         elif consent.expires_at is not None:
-            term_end = Ending(consent.expires_at, Reason.CONSENT_EXPIRED)
-        else:
-            term_end = _end_of_wording_term(self._catalog, wording, at)
-        self.drafts.append(_Draft(event_id, wording, consent.product, at, term_end))
+            ending = Ending(consent.expires_at, Reason.CONSENT_EXPIRED)
+        self._give(event_id, wording, consent.product, at, ending=ending)
+
+    def _give(
+        self,
+        event_id: str,
+        wording: Wording,
+        product: Product | None,
+        at: Instant,
+        row_id: str = "",
+        ending: Ending | None = None,
+    ) -> None:
+        """Note a grant under a wording, for the wording's term unless something else ends it."""
+        consent_type, version, term = wording.consent_type, wording.version, wording.term
+        ends_at = end_of_term(at, term, self._catalog.zone) if ending is None else ending.at
+        basis = Basis(event_id, consent_type, version, product, at, ends_at, row_id)
+        self.grants.append(
+            Grant(basis, Reason.CONSENT_EXPIRED, wording.scopes, term is UNTIL_PRODUCT_CLOSED)
+            if ending is None
+            else Grant(basis, ending.cause, wording.scopes, ended_by_event_id=ending.event_id)
+        )
 
 
 def effect_of(catalog: Catalog, consent: Consent) -> Effect:
@@ -151,16 +160,6 @@ def effect_of(catalog: Catalog, consent: Consent) -> Effect:
     consent_type = catalog.consent_types.get(consent.consent_type)
     value = consent_type.values.get(consent.value) if consent_type is not None else None
     return Effect.NOTES if value is None else value.effect
-
-
-_OPEN_UNTIL_CLOSED = Ending(FOREVER, Reason.PRODUCT_CLOSED)
-"""Marks a draft that a closing of its product ends."""
-
-
-def _end_of_wording_term(catalog: Catalog, wording: Wording, at: Instant) -> Ending:
-    if wording.term is UNTIL_PRODUCT_CLOSED:
-        return _OPEN_UNTIL_CLOSED
-    return Ending(end_of_term(at, wording.term, catalog.zone), Reason.CONSENT_EXPIRED)
 
 
 class _Marks:
@@ -194,20 +193,20 @@ def _index(marks: Iterable[tuple[_Key, Instant, str]]) -> dict[_Key, _Marks]:
     return {key: _Marks(entries) for key, entries in by_key.items()}
 
 
+_Selection: TypeAlias = tuple[Selector, _Marks, Sequence[Scope]]
+
+
 class _Endings:
-    """Rules 3 to 5 and `terms: latest`: what ends each scope of each draft."""
+    """Rules 3 to 5 and `terms: latest`: what ends each scope of each grant."""
 
     def __init__(
-        self, catalog: Catalog, events: Sequence[TimelineEvent], drafts: Sequence[_Draft]
+        self, catalog: Catalog, events: Sequence[TimelineEvent], grants: Sequence[Grant]
     ) -> None:
         closings: list[tuple[ProductKey, Instant, str]] = []
         refusals: list[tuple[str, Instant, str]] = []
         revocations: list[tuple[Selector, Instant, str]] = []
         for event in events:
             body = event.body
-            # Most are purchases, which end nothing.
-            if isinstance(body, Purchase):
-                continue
             if isinstance(body, ProductClosing):
                 closings.append((body.product.key, body.closed_at, event.event_id))
             elif isinstance(body, Revocation):
@@ -217,73 +216,81 @@ class _Endings:
         self._closings: Mapping[ProductKey, _Marks] = _index(closings)
         self._refusals: Mapping[str, _Marks] = _index(refusals)
         self._revocations: Mapping[Selector, _Marks] = _index(revocations)
-        self._successors: Mapping[str, _Marks] = (
-            _index(
-                (draft.wording.consent_type, draft.obtained_at, draft.event_id)
-                for draft in drafts
-                if draft.wording.consent_type in catalog.latest_types
-            )
-            if catalog.latest_types
-            else {}
-        )
-        self._ends_only_terms = not (refusals or revocations or self._successors)
-
-    def finish(self, draft: _Draft) -> Grant:
-        """Give the grant of a draft, with what ends each of its scopes."""
-        wording = draft.wording
-        term_end = self._end_as_a_whole(draft)
-        revocations = self._revocations_of(draft) if self._revocations else ()
-        return Grant(
-            draft.event_id,
-            wording.consent_type,
-            wording.version,
-            draft.product,
-            draft.obtained_at,
-            term_end,
-            {scope: _end_of_scope(scope, term_end, revocations) for scope in wording.scopes}
-            if revocations
-            else AlikeEndings(wording.scopes, term_end),
-            draft.matrix_row_id,
+        # By the identities of the lists of scopes of which there are grants.
+        self._selections_by_list: dict[int, Sequence[_Selection]] = {}
+        self._successors: Mapping[str, _Marks] = _index(
+            (grant.consent_type, grant.obtained_at, grant.event_id)
+            for grant in (grants if catalog.latest_types else ())
+            if grant.consent_type in catalog.latest_types
         )
 
-    def _revocations_of(self, draft: _Draft) -> Sequence[tuple[Selector, Ending]]:
-        return [
-            (selector, Ending(mark[0], Reason.CONSENT_REVOKED, mark[1]))
-            for selector, marks in self._revocations.items()
-            if selector.matches_grant(draft.event_id, draft.wording.consent_type)
-            and (mark := marks.first_at_or_after(draft.obtained_at)) is not None
-        ]
+    def finish(self, grant: Grant) -> Grant:
+        """Give a grant with what ends it as a whole and each of its scopes."""
+        endings = self._endings_of(grant)
+        if endings:
+            term_end = min((grant.term_end, *endings), key=_order)
+            if term_end != grant.term_end:
+                grant = grant.with_term_end(term_end)
+        if self._revocations:
+            ends_apart = self._ends_apart(grant)
+            if ends_apart:
+                return grant._replace(ends_apart=ends_apart)
+        return grant
 
-    def _end_as_a_whole(self, draft: _Draft) -> Ending:
-        ending = self._close(draft) if draft.term_end is _OPEN_UNTIL_CLOSED else draft.term_end
-        if self._ends_only_terms:
-            return ending
-        consent_type = draft.wording.consent_type
-        endings = [ending]
+    def _endings_of(self, grant: Grant) -> Sequence[Ending]:
+        """Give what else than its term ends a grant as a whole, where anything does."""
+        _, consent_type, _, product, obtained_at, _, _ = grant.basis
+        endings: list[Ending] = []
+        if self._closings and grant.is_until_closed and product is not None:
+            closings = self._closings.get(product.key)
+            if closings is not None and (mark := closings.first_at_or_after(obtained_at)):
+                endings.append(Ending(mark[0], Reason.PRODUCT_CLOSED, mark[1]))
         refusals = self._refusals.get(consent_type)
-        if refusals is not None and (mark := refusals.first_at_or_after(draft.obtained_at)):
+        if refusals is not None and (mark := refusals.first_at_or_after(obtained_at)):
             endings.append(Ending(mark[0], Reason.CONSENT_REFUSED, mark[1]))
         successors = self._successors.get(consent_type)
-        if successors is not None and (mark := successors.first_after(draft.obtained_at)):
+        if successors is not None and (mark := successors.first_after(obtained_at)):
             endings.append(Ending(mark[0], Reason.CONSENT_SUPERSEDED, mark[1]))
-        return min(endings, key=lambda ending: ending.order)
+        return endings
 
-    def _close(self, draft: _Draft) -> Ending:
-        if not self._closings or draft.product is None:
-            return NEVER
-        closings = self._closings.get(draft.product.key)
-        mark = None if closings is None else closings.first_at_or_after(draft.obtained_at)
-        return NEVER if mark is None else Ending(mark[0], Reason.PRODUCT_CLOSED, mark[1])
+    def _ends_apart(self, grant: Grant) -> Mapping[Scope, Ending]:
+        """End the scopes that revocations select, each by the first that comes before its end."""
+        selections = self._selections_by_list.get(id(grant.scopes))
+        if selections is None:
+            selections = self._selections_of(grant.scopes)
+            self._selections_by_list[id(grant.scopes)] = selections
+        event_id, consent_type, _, _, obtained_at, _, _ = grant.basis
+        found = [
+            (mark, scopes)
+            for selector, marks, scopes in selections
+            if selector.matches_grant(event_id, consent_type)
+            and (mark := marks.first_at_or_after(obtained_at)) is not None
+        ]
+        ends_apart: dict[Scope, Ending] = {}
+        term_end_order = grant.term_end.order if found else ()
+        found.sort(key=_instant_of_mark)
+        for (revoked_at, revoked_by), scopes in found:
+            revocation = Ending(revoked_at, Reason.CONSENT_REVOKED, revoked_by)
+            if revocation.order < term_end_order:
+                for scope in scopes:
+                    ends_apart.setdefault(scope, revocation)
+        return ends_apart
+
+    def _selections_of(self, scopes: Sequence[Scope]) -> Sequence[_Selection]:
+        """Give the revocations that select any of the scopes of a wording, each with these."""
+        selections = (
+            (selector, marks, [scope for scope in scopes if selector.matches_scope(scope)])
+            for selector, marks in self._revocations.items()
+        )
+        return [selection for selection in selections if selection[2]]
 
 
-def _end_of_scope(
-    scope: Scope, term_end: Ending, revocations: Sequence[tuple[Selector, Ending]]
-) -> Ending:
-    ending = term_end
-    for selector, revocation in revocations:
-        if revocation.order < ending.order and selector.matches_scope(scope):
-            ending = revocation
-    return ending
+def _instant_of_mark(found: tuple[tuple[Instant, str], object]) -> Instant:
+    return found[0][0]
+
+
+def _order(ending: Ending) -> tuple[Instant, int]:
+    return ending.order
 
 
 _IMPOSING: Final = (Restriction, Acquisition)
@@ -292,8 +299,6 @@ _IMPOSING: Final = (Restriction, Acquisition)
 def _impose(catalog: Catalog, events: Sequence[TimelineEvent]) -> list[ImposedRestriction]:
     """Rules 6 and 8: the restrictions and what acquisitions bring, as far as not lifted."""
     imposing = [event for event in events if isinstance(event.body, _IMPOSING)]
-    if not imposing:
-        return []
     liftings = _index(
         (event.body.restriction_event_id, event.body.lifted_at, event.event_id)
         for event in events

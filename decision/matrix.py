@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from decision.instants import Instant
 from decision.products import Mask, Product, normalise
 
-CODES_KEPT_MAX: Final = 4096
-"""Pairs of a system code and a product type whose rows are kept; senders may make up any."""
+_Key = TypeVar("_Key")
+
+NAMES_KEPT_MAX: Final = 4096
+"""Codes of products, with or without a series, whose rows are kept; senders may make up any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,33 +83,53 @@ class Matrix:
     def __init__(self, rows: Sequence[MatrixRow]) -> None:
         """Order the rows. Rows do not change afterwards."""
         self._rows = tuple(sorted(rows, key=precedence))
-        # By exact codes: a catalog knows few, and people's products repeat them.
+        # By exact codes, and by series as well: people's products repeat both.
         self._rows_of_codes: dict[tuple[str, str], tuple[MatrixRow, ...]] = {}
+        self._rows_of_series: dict[tuple[str, str, str], tuple[MatrixRow, ...]] = {}
 
     def match(self, product: Product, at: Instant) -> MatrixRow | None:
         """Give the most specific row in force at `at` whose every given criterion matches."""
         if not self._rows:
             return None
-        system_code, product_type, series, number = product
-        for row in self._rows_with_codes(system_code, product_type):
-            if (
-                row.in_force_from <= at < row.in_force_to
-                and (row.series_mask is None or row.series_mask.matches(normalise(series)))
-                and (row.number_mask is None or row.number_mask.matches(normalise(number)))
+        rows = self._rows_of_series.get(product[:3])
+        if rows is None:
+            rows = self._rows_but_for_number(product)
+        for row in rows:
+            if row.in_force_from <= at < row.in_force_to and (
+                row.number_mask is None or row.number_mask.matches(normalise(product.number))
             ):
                 return row
         return None
+
+    def _rows_but_for_number(self, product: Product) -> tuple[MatrixRow, ...]:
+        """Give the rows at some time whose every criterion but that of the number matches."""
+        series = normalise(product.series)
+        rows = tuple(
+            row
+            for row in self._rows_with_codes(product.system_code, product.product_type)
+            if row.series_mask is None or row.series_mask.matches(series)
+        )
+        return _keep(self._rows_of_series, product[:3], rows)
 
     def _rows_with_codes(self, system_code: str, product_type: str) -> tuple[MatrixRow, ...]:
         key = (system_code, product_type)
         rows = self._rows_of_codes.get(key)
         if rows is None:
-            if len(self._rows_of_codes) >= CODES_KEPT_MAX:
-                self._rows_of_codes.clear()
-            rows = self._rows_of_codes[key] = tuple(
+            rows = tuple(
                 row
                 for row in self._rows
                 if row.system_code in (None, system_code)
                 and row.product_type in (None, product_type)
             )
+            _keep(self._rows_of_codes, key, rows)
         return rows
+
+
+def _keep(
+    kept: dict[_Key, tuple[MatrixRow, ...]], key: _Key, rows: tuple[MatrixRow, ...]
+) -> tuple[MatrixRow, ...]:
+    """Keep rows for the next time, and give them."""
+    if len(kept) >= NAMES_KEPT_MAX:
+        kept.clear()
+    kept[key] = rows
+    return rows

@@ -20,6 +20,12 @@ DAYS_PER_WEEK: Final = 7
 DAYS_KEPT_MAX: Final = 2**15
 """Days about which something is kept: consents of many people begin and end on the same ones."""
 
+DAYS_PER_BLOCK: Final = 32
+"""Days that are looked at together: clocks are shifted twice a year at most, nearly everywhere."""
+
+BLOCKS_KEPT_MAX: Final = 2**12
+"""Blocks of days whose offset is kept: those of three centuries and a half."""
+
 _DAY: Final = 24 * 3600 * 1_000_000
 _PARTS_OF_DAY: Final = [timedelta(hours=hours) for hours in (0, 6, 12, 18, 24)]
 _FIRST_DAY: Final = date(1970, 1, 1)
@@ -89,8 +95,13 @@ def end_of_term(start: Instant, term: Term, zone: ZoneInfo) -> Instant:
     """
     if not isinstance(term, Duration):
         return FOREVER
-    end = _end_on_steady_day(start, term, zone)
-    return end_by_calendar(start, term, zone) if end is None else end
+    # The same by days, each looked up once: where no clock is shifted, only the date matters.
+    offset = steady_offset(start // _DAY, zone)
+    if offset is not None:
+        length = _steady_length((start + offset) // _DAY, offset, term.months, term.days, zone)
+        if length is not None:
+            return start + length
+    return end_by_calendar(start, term, zone)
 
 
 def end_by_calendar(start: Instant, term: Duration, zone: ZoneInfo) -> Instant:
@@ -105,54 +116,70 @@ def end_by_calendar(start: Instant, term: Duration, zone: ZoneInfo) -> Instant:
     return max(start, end) if end <= LATEST else FOREVER
 
 
-def _end_on_steady_day(start: Instant, term: Duration, zone: ZoneInfo) -> Instant | None:
-    """Tell the same by days, each looked up once; None where a clock is shifted nearby.
+@lru_cache(maxsize=DAYS_KEPT_MAX)
+def _steady_length(day: int, offset: int, months: int, days: int, zone: ZoneInfo) -> Instant | None:
+    """Tell how long a term is that begins on a local day, under an offset; None if times differ.
 
-    Where the offset is the same for a day before and after, no local time is left out or comes
-    twice: clocks are not shifted by more than a day.
+    They do where a clock is shifted near the end. Where the offset is the same for a day before and
+    after, no local time is left out or comes twice: clocks are not shifted by more than a day.
     """
     try:
-        offset = _steady_offset(start // _DAY, zone)
-        if offset is None:
+        end_day = _moved_date(_FIRST_DAY + timedelta(days=day), months, days).toordinal()
+        end_day -= _FIRST_ORDINAL
+        end_offset = steady_offset(end_day, zone)
+        if end_offset is None:
             return None
-        day, time_of_day = divmod(start + offset, _DAY)
-        local = _moved_day(day, term.months, term.days) * _DAY + time_of_day
-        offset_then = _steady_offset((local - offset) // _DAY, zone)
-        if offset_then is None:
-            return None
+        begins = end_day * _DAY - end_offset
+        for instant in (begins, begins + _DAY - 1):
+            if steady_offset(instant // _DAY, zone) != end_offset or instant > LATEST:
+                return None
     except (OverflowError, ValueError):
         return None
-    end = local - offset_then
-    if offset_then != offset and _steady_offset(end // _DAY, zone) != offset_then:
-        return None
-    return max(start, end) if end <= LATEST else FOREVER
+    length = begins - (day * _DAY - offset)
+    # A shift of the zone itself may never turn a term around: let the calendar see to it.
+    return length if length >= 0 else None
+
+
+def steady_offset(day: int, zone: ZoneInfo) -> int | None:
+    """Give the offset that a zone has throughout a day of UTC, the one before and the one after.
+
+    It is in microseconds, and None where it is not the same.
+    """
+    offset = _offset_of_block(day // DAYS_PER_BLOCK, zone)
+    return _steady_offset_of_day(day, zone) if offset is None else offset
+
+
+@lru_cache(maxsize=BLOCKS_KEPT_MAX)
+def _offset_of_block(block: int, zone: ZoneInfo) -> int | None:
+    """Give the offset that is steady on every day of a block; most blocks have one."""
+    first_day = block * DAYS_PER_BLOCK
+    days = range(first_day - 1, first_day + DAYS_PER_BLOCK + 1)
+    offsets = {_offset_of_day(day, zone) for day in days}
+    (offset, *others) = offsets
+    return None if others else offset
 
 
 @lru_cache(maxsize=DAYS_KEPT_MAX)
-def _steady_offset(day: int, zone: ZoneInfo) -> int | None:
-    """Give the offset that a zone has throughout a day of UTC, the one before and the one after."""
+def _steady_offset_of_day(day: int, zone: ZoneInfo) -> int | None:
     offset = _offset_of_day(day, zone)
     return (
         offset if offset == _offset_of_day(day - 1, zone) == _offset_of_day(day + 1, zone) else None
     )
 
 
-@lru_cache(maxsize=DAYS_KEPT_MAX)
 def _offset_of_day(day: int, zone: ZoneInfo) -> int | None:
     """Give the offset that a zone has throughout a day of UTC, in microseconds.
 
     It is looked up for every six hours: no zone shifts its clocks and shifts them back within them.
+    None where it does, and at the calendar's ends.
     """
-    midnight = to_datetime(day * _DAY)
-    offsets = {(midnight + part).astimezone(zone).utcoffset() for part in _PARTS_OF_DAY}
+    try:
+        midnight = to_datetime(day * _DAY)
+        offsets = {(midnight + part).astimezone(zone).utcoffset() for part in _PARTS_OF_DAY}
+    except (OverflowError, ValueError):
+        return None
     (offset, *others) = offsets
     return None if others or offset is None else offset // timedelta(microseconds=1)
-
-
-@lru_cache(maxsize=DAYS_KEPT_MAX)
-def _moved_day(day: int, months: int, days: int) -> int:
-    """Move a day, counted from 1970, by months and then days."""
-    return _moved_date(_FIRST_DAY + timedelta(days=day), months, days).toordinal() - _FIRST_ORDINAL
 
 
 def _moved_date(day: date, months: int, days: int) -> date:

@@ -11,10 +11,9 @@ from typing import Final, NamedTuple, TypeAlias
 
 from decision.catalog import Interval
 from decision.coverings import Covering, covered_alike
-from decision.grants import FoldedTimeline, Grant
+from decision.grants import Basis, FoldedTimeline, Grant
 from decision.instants import BEGINNING, FOREVER, Instant
 from decision.partings import Parting, parting_of
-from decision.products import Product
 from decision.reasons import STRENGTH_BY_CAUSE, Reason
 from decision.scopes import Scope
 from decision.selectors import Selector
@@ -23,18 +22,6 @@ NO_BASIS = -1
 
 NO_PLACE: Final = -1
 """The place of a scope that no part of a parting has."""
-
-
-class Basis(NamedTuple):
-    """The grant that an ALLOW rests on; `ends_at` is when the asked scope of it ends."""
-
-    event_id: str
-    consent_type: str
-    wording_version: int
-    product: Product | None
-    obtained_at: Instant
-    ends_at: Instant
-    matrix_row_id: str = ""
 
 
 class Segment(NamedTuple):
@@ -160,7 +147,7 @@ def permission_timeline(folded: FoldedTimeline) -> PermissionTimeline:
     return PermissionTimeline(
         is_known=folded.is_known,
         segments=Courses(
-            parting, [_sweep(folded.grants, covering, bases) for covering in coverings]
+            parting, [_course(folded.grants, covering, bases) for covering in coverings]
         ),
         restrictions=tuple(
             RestrictedInterval(restriction.selector, restriction.start, restriction.end)
@@ -176,26 +163,65 @@ class _Bases:
 
     def __init__(self, grants: Sequence[Grant]) -> None:
         self._grants = grants
-        self._numbers: dict[tuple[int, Instant], int] = {}
+        # Of grants as a whole by their index, of scopes that end apart by their end as well.
+        self._numbers = [NO_BASIS] * len(grants)
+        self._numbers_apart: dict[tuple[int, Instant], int] = {}
         self.found: list[Basis] = []
 
     def number(self, grant_index: int, ends_at: Instant) -> int:
-        number = self._numbers.get((grant_index, ends_at))
-        if number is None:
-            number = self._numbers[grant_index, ends_at] = len(self.found)
-            grant = self._grants[grant_index]
-            self.found.append(
-                Basis(
-                    grant.event_id,
-                    grant.consent_type,
-                    grant.wording_version,
-                    grant.product,
-                    grant.obtained_at,
-                    ends_at,
-                    grant.matrix_row_id,
-                )
-            )
+        basis = self._grants[grant_index].basis
+        if basis.ends_at == ends_at:
+            number = self._numbers[grant_index]
+            if number == NO_BASIS:
+                number = self._numbers[grant_index] = len(self.found)
+                self.found.append(basis)
+            return number
+        number = self._numbers_apart.setdefault((grant_index, ends_at), len(self.found))
+        if number == len(self.found):
+            self.found.append(basis._replace(ends_at=ends_at))
         return number
+
+
+def _course(grants: Sequence[Grant], covering: list[Covering], bases: _Bases) -> Sequence[Segment]:
+    """Give the segments of scopes that `covering` covers."""
+    covering.sort()
+    if _succeed_each_other(covering):
+        return _walk(covering, bases)
+    return _sweep(grants, covering, bases)
+
+
+def _succeed_each_other(covering: Sequence[Covering]) -> bool:
+    """Tell whether grants, in order, begin one after the other and none ends before the last did.
+
+    Then whichever was obtained last is the basis for as long as any holds. Nearly all are so.
+    """
+    last_obtained_at = last_ends_at = BEGINNING
+    for obtained_at, _, ends_at, _ in covering:
+        if not last_obtained_at < obtained_at < ends_at:
+            return False
+        # Of what ends at the same instant the cause counts; but what is open has no end.
+        if not last_ends_at < ends_at and ends_at != FOREVER:
+            return False
+        last_obtained_at, last_ends_at = obtained_at, ends_at
+    return True
+
+
+def _walk(covering: Sequence[Covering], bases: _Bases) -> Sequence[Segment]:
+    """Give the segments of grants that succeed each other, as `_sweep` would."""
+    segments: list[Segment] = []
+    start, end, reason, basis = BEGINNING, covering[0][0], Reason.CONSENT_NOT_YET_VALID, NO_BASIS
+    cause = reason
+    for obtained_at, index, ends_at, ended_by in covering:
+        if end < obtained_at:
+            segments.append(Segment(start, end, reason, basis))
+            start, reason, basis = end, cause, NO_BASIS
+        segments.append(Segment(start, obtained_at, reason, basis))
+        start, end, reason, cause = obtained_at, ends_at, Reason.ALLOWED, ended_by
+        basis = bases.number(index, ends_at)
+    segments.append(Segment(start, end, reason, basis))
+    if end != FOREVER:
+        segments.append(Segment(end, FOREVER, cause, NO_BASIS))
+    return segments
 
 
 _Preference: TypeAlias = tuple[Instant, Instant, str, str]
@@ -203,40 +229,38 @@ _Preference: TypeAlias = tuple[Instant, Instant, str, str]
 one that sorts first is the basis (`semantics.md`, basis)."""
 
 
-def _sweep(grants: Sequence[Grant], covering: Sequence[Covering], bases: _Bases) -> list[Segment]:
-    """Walk over the instants at which grants of one scope begin and end.
+def _sweep(
+    grants: Sequence[Grant], covering: Sequence[Covering], bases: _Bases
+) -> Sequence[Segment]:
+    """Walk over the instants at which grants of one scope, in order, begin and end.
 
     The preferred one of the grants obtained so far is the one that ends last: when it no longer
     holds none does. So no other need be remembered.
     """
-    if len(covering) == 1:
-        return _segments_of_one(grants, covering[0], bases)
-    waiting = [(grants[index].obtained_at, index, ending) for index, ending in covering]
-    waiting.sort()
-    instants = {obtained_at for obtained_at, _, _ in waiting}
-    instants.update(ending.at for _, _, ending in waiting)
+    instants = {obtained_at for obtained_at, _, _, _ in covering}
+    instants.update(ends_at for _, _, ends_at, _ in covering)
     instants.discard(FOREVER)
     # Start, reason and basis of each segment; it ends where the next one starts.
     found: list[tuple[Instant, Reason, int]] = []
     last: tuple[Reason, int] | None = None
-    if any(obtained_at < ending.at for obtained_at, _, ending in waiting):
+    if any(obtained_at < ends_at for obtained_at, _, ends_at, _ in covering):
         last = (Reason.CONSENT_NOT_YET_VALID, NO_BASIS)
         found.append((BEGINNING, *last))
     preferred: tuple[_Preference, int] | None = None
-    ends_at = BEGINNING
+    holds_until = BEGINNING
     strongest_end = (BEGINNING, 0, Reason.NO_CONSENT)
-    next_waiting, waiting_count = 0, len(waiting)
+    next_waiting, covering_count = 0, len(covering)
     for start in sorted(instants):
-        while next_waiting < waiting_count and waiting[next_waiting][0] <= start:
-            obtained_at, index, (end, cause, _) = waiting[next_waiting]
-            grant = grants[index]
-            candidate = ((-end, -obtained_at, grant.event_id, grant.consent_type), index)
+        while next_waiting < covering_count and covering[next_waiting][0] <= start:
+            obtained_at, index, ends_at, ended_by = covering[next_waiting]
+            basis = grants[index].basis
+            candidate = ((-ends_at, -obtained_at, basis.event_id, basis.consent_type), index)
             if preferred is None or candidate < preferred:
-                preferred, ends_at = candidate, end
-            strongest_end = max(strongest_end, (end, STRENGTH_BY_CAUSE[cause], cause))
+                preferred, holds_until = candidate, ends_at
+            strongest_end = max(strongest_end, (ends_at, STRENGTH_BY_CAUSE[ended_by], ended_by))
             next_waiting += 1
-        if start < ends_at and preferred is not None:
-            answer = (Reason.ALLOWED, bases.number(preferred[1], ends_at))
+        if start < holds_until and preferred is not None:
+            answer = (Reason.ALLOWED, bases.number(preferred[1], holds_until))
         else:
             answer = (strongest_end[2], NO_BASIS)
         if answer != last:
@@ -245,22 +269,7 @@ def _sweep(grants: Sequence[Grant], covering: Sequence[Covering], bases: _Bases)
     return _adjacent(found)
 
 
-def _segments_of_one(grants: Sequence[Grant], covering: Covering, bases: _Bases) -> list[Segment]:
-    """Give the segments of a scope that one grant covers, as `_sweep` would."""
-    index, (end, cause, _) = covering
-    start = grants[index].obtained_at
-    if start == end:
-        return [Segment(start, FOREVER, cause, NO_BASIS)]
-    segments = [
-        Segment(BEGINNING, start, Reason.CONSENT_NOT_YET_VALID, NO_BASIS),
-        Segment(start, end, Reason.ALLOWED, bases.number(index, end)),
-    ]
-    if end != FOREVER:
-        segments.append(Segment(end, FOREVER, cause, NO_BASIS))
-    return segments
-
-
-def _adjacent(found: Sequence[tuple[Instant, Reason, int]]) -> list[Segment]:
+def _adjacent(found: Sequence[tuple[Instant, Reason, int]]) -> Sequence[Segment]:
     """Give segments each of which ends where the next one starts, and the last never."""
     segments: list[Segment] = []
     end = FOREVER

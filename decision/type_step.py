@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 
 from decision.catalog import Catalog, Effect, Interval, Wording
 from decision.catalog_differences import meaning_of_term
+from decision.grants import Basis
 from decision.instants import BEGINNING, FOREVER, Instant
 from decision.scopes import Scope
 from decision.terms import UNTIL_PRODUCT_CLOSED, end_of_term
-from decision.timeline import Basis
 
 _EVER: Final = Interval(BEGINNING, FOREVER)
 

@@ -5,13 +5,13 @@ own exceptions only. And how several statements share a round trip: of a single 
 not PostgreSQL's work but the asking, so what does not rest on an answer is not sent after it.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
+import orjson
 import psycopg
 from psycopg.rows import namedtuple_row
 from sqlalchemy import ClauseElement, Connection, Engine, create_engine, event, text
@@ -70,7 +70,7 @@ def open_engine(
         # The one used last knows the statements, and its server has the tables' pages at hand.
         pool_use_lifo=True,
         isolation_level="READ COMMITTED",
-        json_deserializer=_read_json,
+        json_deserializer=orjson.loads,
         connect_args={
             "application_name": "maywe",
             "connect_timeout": CONNECT_SECONDS_MAX,
@@ -89,14 +89,6 @@ def open_engine(
     event.listen(engine, "checkin", _note_idle)
     event.listen(engine, "checkout", _ping_if_idle)
     return engine
-
-
-_JSON: Final = json.JSONDecoder()
-
-
-def _read_json(data: bytes) -> object:
-    """Read JSON as PostgreSQL sends it: UTF-8 with nothing around it, which need not be sought."""
-    return _JSON.raw_decode(data.decode())[0]
 
 
 def _note_idle(_: object, record: ConnectionPoolEntry) -> None:

@@ -5,7 +5,10 @@ person or was written freely: customer ids, contract series and numbers, documen
 causes. It goes to a table that can be erased; the body keeps what the meaning needs.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
+
+import orjson
 
 from decision.events import (
     KIND_BY_BODY,
@@ -109,56 +112,111 @@ def _encode_selector(selector: Selector) -> Json:
     return {"all": True} if selector.all else dict(selector.named())
 
 
-_KINDS: Final = {kind.value: kind for kind in EventKind}
+def decode_event(event_id: str, kind: str, body: str, personal: str | None) -> NewEvent:
+    """Put an event together again from the JSON of its parts.
 
-
-def decode_event(event_id: str, kind: str, body: Json, personal: Json | None) -> NewEvent:
-    """Put an event together again; personal fields that were erased come back empty."""
-    kept = personal or {}
-    source = Source(**body.get("source", {}), **kept.get("source", {}))
+    Personal fields that were erased come back empty.
+    """
+    public: Json = orjson.loads(body)
+    kept: Json = {} if personal is None else orjson.loads(personal)
     return NewEvent(
-        event_id, kept.get("customer_id", ""), _decode_body(_KINDS[kind], body, kept), source
+        event_id, kept.get("customer_id", ""), _DECODERS[kind](public, kept), _source(public, kept)
     )
 
 
-def _decode_body(kind: EventKind, body: Json, personal: Json) -> Body:  # noqa: C901, PLR0911 - one arm per kind
-    match kind:
-        case EventKind.PURCHASE:
-            return Purchase(body["purchased_at"], _product(body, personal))
-        case EventKind.PRODUCT_CLOSING:
-            return ProductClosing(body["closed_at"], _product(body, personal))
-        case EventKind.CONSENT:
-            return Consent(
-                body["obtained_at"],
-                body["consent_type"],
-                body["value"],
-                body.get("wording_version"),
-                body.get("expires_at"),
-                _product(body, personal) if "product" in body else None,
-            )
-        case EventKind.REVOCATION:
-            return Revocation(body["revoked_at"], decode_selector(body["selector"]))
-        case EventKind.RESTRICTION:
-            return Restriction(
-                body["effective_from"],
-                body["effective_until"],
-                body["kind"],
-                decode_selector(body["selector"]),
-            )
-        case EventKind.LIFTING:
-            return Lifting(body["lifted_at"], body["restriction_event_id"])
-        case EventKind.ACQUISITION:
-            return Acquisition(body["acquired_at"], body["partner"])
-        case EventKind.VOID:
-            return Void(body["voided_event_id"], personal.get("cause", ""))
-        case EventKind.MERGE:
-            return Merge(personal.get("from_customer_id", ""), personal.get("into_customer_id", ""))
-        case EventKind.SPLIT:
-            return Split(personal.get("split_customer_id", ""))
+def decode_body(kind: str, body: str, personal: str | None) -> Body:
+    """Give what happened alone: not who brought it, at which no fold looks."""
+    kept: Json = {} if personal is None else orjson.loads(personal)
+    return _DECODERS[kind](orjson.loads(body), kept)
+
+
+def _source(body: Json, personal: Json) -> Source:
+    public, kept = body.get("source", _NOTHING), personal.get("source", _NOTHING)
+    return Source(
+        public.get("process", ""),
+        public.get("channel", ""),
+        kept.get("document", ""),
+        kept.get("recorded_by", ""),
+    )
 
 
 def _product(body: Json, personal: Json) -> Product:
-    return Product(**body["product"], **personal.get("product", {}))
+    public, kept = body["product"], personal.get("product", _NOTHING)
+    return Product(
+        public.get("system_code", ""),
+        public.get("product_type", ""),
+        kept.get("series", ""),
+        kept.get("number", ""),
+    )
+
+
+_NOTHING: Final[Json] = {}
+
+
+def _decode_purchase(body: Json, personal: Json) -> Purchase:
+    return Purchase(body["purchased_at"], _product(body, personal))
+
+
+def _decode_closing(body: Json, personal: Json) -> ProductClosing:
+    return ProductClosing(body["closed_at"], _product(body, personal))
+
+
+def _decode_consent(body: Json, personal: Json) -> Consent:
+    return Consent(
+        body["obtained_at"],
+        body["consent_type"],
+        body["value"],
+        body.get("wording_version"),
+        body.get("expires_at"),
+        _product(body, personal) if "product" in body else None,
+    )
+
+
+def _decode_revocation(body: Json, _: Json) -> Revocation:
+    return Revocation(body["revoked_at"], decode_selector(body["selector"]))
+
+
+def _decode_restriction(body: Json, _: Json) -> Restriction:
+    return Restriction(
+        body["effective_from"],
+        body["effective_until"],
+        body["kind"],
+        decode_selector(body["selector"]),
+    )
+
+
+def _decode_lifting(body: Json, _: Json) -> Lifting:
+    return Lifting(body["lifted_at"], body["restriction_event_id"])
+
+
+def _decode_acquisition(body: Json, _: Json) -> Acquisition:
+    return Acquisition(body["acquired_at"], body["partner"])
+
+
+def _decode_void(body: Json, personal: Json) -> Void:
+    return Void(body["voided_event_id"], personal.get("cause", ""))
+
+
+def _decode_merge(_: Json, personal: Json) -> Merge:
+    return Merge(personal.get("from_customer_id", ""), personal.get("into_customer_id", ""))
+
+
+def _decode_split(_: Json, personal: Json) -> Split:
+    return Split(personal.get("split_customer_id", ""))
+
+
+_DECODERS: Final[Mapping[str, Callable[[Json, Json], Body]]] = {
+    EventKind.PURCHASE.value: _decode_purchase,
+    EventKind.PRODUCT_CLOSING.value: _decode_closing,
+    EventKind.CONSENT.value: _decode_consent,
+    EventKind.REVOCATION.value: _decode_revocation,
+    EventKind.RESTRICTION.value: _decode_restriction,
+    EventKind.LIFTING.value: _decode_lifting,
+    EventKind.ACQUISITION.value: _decode_acquisition,
+    EventKind.VOID.value: _decode_void,
+    EventKind.MERGE.value: _decode_merge,
+    EventKind.SPLIT.value: _decode_split,
+}
 
 
 def decode_selector(parts: Json) -> Selector:

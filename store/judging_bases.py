@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from decision.grants import Basis
 from decision.products import Product
-from decision.timeline import Basis
 from store.code_numbers import CodeNumbers
 from store.judging import BasisLines, Flags, Numbers, Records
 from store.record import read_basis

@@ -47,7 +47,7 @@ def repeats(
     connected = connected_members(connection, numbers)
     timelines: dict[int, list[TimelineEvent]] = {}
     if with_timelines:
-        timelines = ledger.load_timelines(
+        timelines = ledger.load_timelines_to_fold(
             connection,
             {found.member.subject for members in connected.values() for found in members},
         )

@@ -67,7 +67,7 @@ def load_events(
 ) -> list[tuple[Person, Sequence[TimelineEvent]]]:
     """Read people's timelines from the ledger."""
     wanted = list(persons)
-    timelines = ledger.load_timelines(
+    timelines = ledger.load_timelines_to_fold(
         connection, [member.subject for person in wanted for member in person.members]
     )
     return [

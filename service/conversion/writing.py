@@ -26,13 +26,12 @@ from decision.events import (
     Split,
     Void,
 )
-from decision.grants import UnmatchedCause
+from decision.grants import Basis, UnmatchedCause
 from decision.instants import FOREVER, Instant
 from decision.products import Product
 from decision.reasons import Reason, Verdict
 from decision.scopes import Scope, ScopeKind
 from decision.selectors import Selector
-from decision.timeline import Basis
 from service.conversion.reading import MICROSECONDS_PER_SECOND, NANOSECONDS_PER_MICROSECOND
 
 

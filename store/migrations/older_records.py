@@ -4,10 +4,11 @@ import json
 import struct
 from typing import Final, NamedTuple
 
+from decision.grants import Basis
 from decision.products import Product
 from decision.reasons import Reason
 from decision.scopes import Scope
-from decision.timeline import NO_BASIS, Basis, PermissionTimeline, RestrictedInterval, Segment
+from decision.timeline import NO_BASIS, PermissionTimeline, RestrictedInterval, Segment
 from store.code_numbers import CodeNumbers
 
 FORMATS: Final = frozenset({1, 2})

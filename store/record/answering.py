@@ -6,10 +6,11 @@ property test compares the answers. Thousands of records at once are `judging`'s
 
 from typing import Final
 
+from decision.grants import Basis
 from decision.instants import Instant
 from decision.reasons import Reason
 from decision.scopes import Scope
-from decision.timeline import NO_BASIS, Basis, PermissionTimeline, Segment
+from decision.timeline import NO_BASIS, PermissionTimeline, Segment
 from store.code_numbers import CodeNumbers, Selection
 from store.record.layout import LAST_SPAN, NARROW, Parts, parts_of
 from store.record.reading import (

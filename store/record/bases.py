@@ -14,9 +14,9 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
+from decision.grants import Basis
 from decision.instants import Instant
 from decision.products import Product
-from decision.timeline import Basis
 from store.code_numbers import NO_NUMBER, CodeNumbers
 from store.record.layout import Layout
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Final, overload
 
+from decision.grants import Basis
 from decision.instants import Instant
 from decision.partings import PARTINGS_KEPT_MAX, Parting, parting_of
 from decision.scopes import Scope
-from decision.timeline import NO_BASIS, Basis, Courses, PermissionTimeline, Segment
+from decision.timeline import NO_BASIS, Courses, PermissionTimeline, Segment
 from store.code_numbers import CodeNumbers, wide_scope_number
 from store.record.layout import LAST_SPAN, LAYOUTS, NARROW, Layout, Parts, parts_of
 from store.record.reading import (

@@ -4,12 +4,12 @@ import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from decision.grants import Basis
 from decision.instants import BEGINNING, FOREVER, Instant
 from decision.reasons import Reason
 from decision.scopes import Scope
 from decision.timeline import (
     NO_BASIS,
-    Basis,
     PermissionTimeline,
     RestrictedInterval,
     Segment,

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import Final, NamedTuple
 
+from decision.grants import Basis
 from decision.instants import BEGINNING, FOREVER, Instant
 from decision.timeline import (
     NO_BASIS,
-    Basis,
     PermissionTimeline,
     RestrictedInterval,
     Segment,

@@ -16,11 +16,11 @@ from decision.catalog_document import inspect_catalog
 from decision.catalog_step import CatalogStep
 from decision.errors import MayweError
 from decision.fold import fold
-from decision.grants import FoldedTimeline
+from decision.grants import Basis, FoldedTimeline
 from decision.instants import Instant
 from decision.reasons import Reason
 from decision.scopes import Scope, process
-from decision.timeline import Basis, PermissionTimeline, permission_timeline
+from decision.timeline import PermissionTimeline, permission_timeline
 from tests.decision_system import DecisionSystem, Known
 from tests.model.choices import Choices, SeededChoices, chance, pick, some
 from tests.model.document import Document, effects_of

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from decision.answer import answer_scope
 from decision.catalog import Interval
+from decision.grants import Basis
 from decision.instants import BEGINNING, FOREVER
 from decision.products import Product
 from decision.reasons import Reason
 from decision.scopes import Scope
-from decision.timeline import NO_BASIS, NOBODY, Basis, PermissionTimeline, Segment
+from decision.timeline import NO_BASIS, NOBODY, PermissionTimeline, Segment
 from store import record
 from store.code_numbers import narrow_scope_number
 from store.judging import Records, asked_scopes

@@ -25,7 +25,7 @@ from decision.changes import (
 from decision.errors import MayweError
 from decision.instants import BEGINNING, FOREVER, Instant
 from decision.scopes import Scope
-from decision.timeline import PermissionTimeline, permission_timeline
+from decision.timeline import NO_BASIS, PermissionTimeline, Segment, permission_timeline
 from tests.decision_system import DecisionSystem, Known
 from tests.model.random_probes import random_scenario
 from tests.property.strategies import scenarios
@@ -130,16 +130,28 @@ def test_generated_grants_are_worked_out_as_scope_by_scope(scenario: dict[str, A
 
 
 def check_coverings(known: Known) -> None:
-    """Compare the timeline of grants with that of the same grants, their endings one by one."""
-    one_by_one = replace(
-        known.folded,
-        grants=[
-            grant._replace(endings=dict(grant.endings.items())) for grant in known.folded.grants
-        ],
-    )
-    assert permission_timeline(one_by_one) == known.timeline
+    """Compare the timeline of grants with those of the same grants for one scope at a time."""
+    for scope, segments in known.timeline.segments.items():
+        by_itself = permission_timeline(
+            replace(
+                known.folded,
+                grants=[
+                    grant._replace(scopes=(scope,), ends_apart={}).with_term_end(ending)
+                    for grant in known.folded.grants
+                    if (ending := grant.endings.get(scope)) is not None
+                ],
+            )
+        )
+        assert _told(by_itself, by_itself.segments[scope]) == _told(known.timeline, segments)
     for scope, intervals in allowed_intervals_by_scope(known.timeline, BEGINNING):
         assert intervals == allowed_intervals(known.timeline, None, scope, BEGINNING)
+
+
+def _told(timeline: PermissionTimeline, segments: Sequence[Segment]) -> list[object]:
+    return [
+        (start, end, reason, None if basis == NO_BASIS else timeline.bases[basis])
+        for start, end, reason, basis in segments
+    ]
 
 
 def check_permission_changes(before: Known, after: Known) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from decision.catalog_history import CodeList
+from decision.grants import Basis
 from decision.instants import BEGINNING, FOREVER, Instant
 from decision.products import Product
 from decision.reasons import Reason
 from decision.scopes import ScopeKind, contact, process, share
 from decision.selectors import EVERYTHING, Selector
-from decision.timeline import NO_BASIS, Basis, PermissionTimeline, RestrictedInterval, Segment
+from decision.timeline import NO_BASIS, PermissionTimeline, RestrictedInterval, Segment
 from store import record
 from store.code_numbers import CodeNumbers
 

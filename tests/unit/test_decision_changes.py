@@ -13,11 +13,12 @@ from decision.changes import (
     permission_changes,
 )
 from decision.events import TimelineEvent
+from decision.grants import Basis
 from decision.instants import FOREVER, Instant
 from decision.reasons import Reason
 from decision.scopes import Scope
 from decision.selectors import Selector
-from decision.timeline import Basis, PermissionTimeline, Segment
+from decision.timeline import PermissionTimeline, Segment
 from tests.unit.decision_builders import (
     APRIL,
     FEBRUARY,

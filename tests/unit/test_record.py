@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from decision.answer import answer_scope
 from decision.catalog_history import CodeList
+from decision.grants import Basis
 from decision.instants import BEGINNING, FOREVER
 from decision.products import Product
 from decision.reasons import Reason
@@ -17,7 +18,6 @@ from decision.selectors import EVERYTHING, Selector
 from decision.timeline import (
     NO_BASIS,
     NOBODY,
-    Basis,
     PermissionTimeline,
     RestrictedInterval,
     Segment,
