@@ -25,25 +25,27 @@ class _Call(NamedTuple):
 class AdmittingExecutor(ThreadPoolExecutor):
     """A pool of threads that counts the calls under way, waiting ones included.
 
-    At most `threads` calls begin at once, besides those that stand aside (`standing_aside`): for
-    these others begin, and who comes back goes on at once. grpc takes pools of the class above
-    only, but nothing of it is used.
+    At most `threads` calls run at once; those that stand aside (`standing_aside`) do not run. grpc
+    takes pools of the class above only, but nothing of it is used.
     """
 
     def __init__(self, name: str, threads: int, limit: int) -> None:
-        """Make a pool of `threads` threads for at most `limit` calls under way."""
+        """Make a pool in which `threads` calls run at once, for at most `limit` under way."""
         super().__init__(thread_name_prefix=f"maywe {name}")
         self.name = name
         self.limit = limit
         self._places = threads
         self._lock = threading.Lock()
+        """Held while any of the numbers below changes."""
         self._queue = SimpleQueue[_Call | None]()
         self._under_way = 0
-        self._at_work = 0
-        """Threads that do a call or are ready for one: not those that stand aside or rest."""
+        self._running = 0
+        self._aside = 0
+        self._waiting_for_place = 0
+        self._place = threading.Semaphore(0)
+        self._started: list[threading.Thread] = []
         self._resting = 0
         self._wake_up = threading.Semaphore(0)
-        self._started: list[threading.Thread] = []
         self._is_shut = False
 
     @property
@@ -64,10 +66,9 @@ class AdmittingExecutor(ThreadPoolExecutor):
             if self._is_shut:
                 message = f"the pool for {self.name} was shut down"
                 raise RuntimeError(message)
-            if self._at_work < self._places:
-                self._add_to_work()
             self._under_way += 1
             self._queue.put(_Call(future, fn, args, kwargs))
+            self._see_to_threads()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as the class above has it
@@ -86,14 +87,32 @@ class AdmittingExecutor(ThreadPoolExecutor):
     def stand_aside(self) -> None:
         """Leave the caller's place to another call; for a thread of the pool, in a call."""
         with self._lock:
-            self._at_work -= 1
-            if not self._queue.empty():
-                self._add_to_work()
+            self._aside += 1
+            self._give_place_away()
+            self._see_to_threads()
 
     def come_back(self) -> None:
-        """Go on in a call that stood aside, whether or not its place was taken meanwhile."""
+        """Go on in a call that stood aside, as soon as there is a place for it."""
+        self._take_place(from_aside=True)
+
+    def _take_place(self, *, from_aside: bool = False) -> None:
         with self._lock:
-            self._at_work += 1
+            self._aside -= from_aside
+            has_place = self._running < self._places
+            if has_place:
+                self._running += 1
+            else:
+                self._waiting_for_place += 1
+        if not has_place:
+            self._place.acquire()
+
+    def _give_place_away(self) -> None:
+        """Let whoever waits for it have the place of this thread. The lock MUST be held."""
+        if self._waiting_for_place:
+            self._waiting_for_place -= 1
+            self._place.release()
+        else:
+            self._running -= 1
 
     def _cancel_waiting(self) -> None:
         with suppress(Empty):
@@ -101,30 +120,33 @@ class AdmittingExecutor(ThreadPoolExecutor):
                 call.future.cancel()
                 self._under_way -= 1
 
-    def _add_to_work(self) -> None:
-        """Have one thread more do calls. The lock MUST be held."""
+    def _see_to_threads(self) -> None:
+        """Have as many threads awake as calls need. The lock MUST be held."""
+        awake = len(self._started) - self._resting
+        if awake >= min(self._under_way, self._places + self._aside):
+            return
         if self._resting:
             self._resting -= 1
             self._wake_up.release()
-        else:
-            name = f"{self._thread_name_prefix}_{len(self._started)}"
-            # Not to be waited for at exit: whoever made the pool shuts it down.
-            thread = threading.Thread(target=self._work, name=name, daemon=True)
-            thread.start()
-            self._started.append(thread)
-        self._at_work += 1
+            return
+        name = f"{self._thread_name_prefix}_{len(self._started)}"
+        # Not to be waited for at exit: whoever made the pool shuts it down.
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        thread.start()
+        self._started.append(thread)
 
     def _work(self) -> None:
         _of_thread.pool = self
         while (call := self._queue.get()) is not None:
+            self._take_place()
             _do(call)
             del call
             with self._lock:
                 self._under_way -= 1
-                is_one_too_many = self._at_work > self._places and not self._is_shut
-                if is_one_too_many:
-                    self._at_work -= 1
-                    self._resting += 1
+                self._give_place_away()
+                awake = len(self._started) - self._resting
+                is_one_too_many = awake > self._places + self._aside and not self._is_shut
+                self._resting += is_one_too_many
             if is_one_too_many:
                 self._wake_up.acquire()
         # For the next thread, which may be one that has not been started yet.
