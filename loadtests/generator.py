@@ -106,6 +106,11 @@ class Result:
         return self.server_cpu_seconds / self.calls * 1e6
 
 
+def shared_out(calls: int, connections: int) -> list[int]:
+    """Give the number of calls for each connection: `calls` altogether, and no more."""
+    return [len(range(turn, calls, connections)) for turn in range(connections)]
+
+
 def write_messages(path: Path, messages: Sequence[bytes]) -> None:
     """Write the messages of a job."""
     path.write_bytes(b"".join(_LENGTH.pack(len(message)) + message for message in messages))
@@ -188,8 +193,8 @@ class Lane:
             connection.close()
 
     def _fill_up(self) -> None:
-        share = -(-self._job.calls_under_way // len(self._connections))
-        for connection in self._connections:
+        shares = shared_out(self._job.calls_under_way, len(self._connections))
+        for connection, share in zip(self._connections, shares, strict=True):
             now = time.perf_counter()
             connection.send([self._next_call(now) for _ in range(share)])
 

@@ -12,7 +12,7 @@ from typing import Final
 import grpc
 import pytest
 
-from loadtests.generator import Job, Result, Target, run, write_messages
+from loadtests.generator import Job, Result, Target, run, shared_out, write_messages
 from loadtests.http2 import WINDOW_DEFAULT
 
 pytestmark = pytest.mark.integration
@@ -96,6 +96,12 @@ def test_a_status_other_than_ok_is_counted_as_what_it_is(tmp_path: Path) -> None
         result = load(tmp_path, address, calls_under_way=8)
     assert set(result.statuses) == {"0", "5"}
     assert sum(result.statuses.values()) == result.calls
+
+
+def test_calls_that_connections_do_not_divide_evenly_are_not_rounded_up() -> None:
+    """A server that takes so many calls at once need not refuse one of them."""
+    assert shared_out(8, 5) == [2, 2, 2, 1, 1]
+    assert shared_out(3, 5) == [1, 1, 1, 0, 0]
 
 
 def test_an_open_loop_does_not_wait_for_answers(tmp_path: Path) -> None:
