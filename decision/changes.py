@@ -150,23 +150,31 @@ def _compared_otherwise(
             yield place, old, new
 
 
+class AllowedOtherwise(NamedTuple):
+    """A scope of which something else is allowed from an instant on than before.
+
+    `before` is what was, cut off at that instant; `after` are the whole intervals that end later.
+    """
+
+    scope: Scope
+    before: Sequence[Interval]
+    after: Sequence[Interval]
+
+
 def allowed_otherwise(
     before: PermissionTimeline, after: PermissionTimeline, since: Instant
-) -> Iterator[tuple[Scope, Sequence[Interval]]]:
-    """Give the scopes of which something else is allowed from `since` on, suspensions aside.
-
-    With each come the intervals that end later and in which it is allowed now.
-    """
+) -> Iterator[AllowedOtherwise]:
+    """Give the scopes of which something else is allowed from `since` on, suspensions aside."""
     comparing = _comparing_timelines(before, after, (), ())
     others = {
-        place: allowed_intervals(after, None, comparing.representatives[place].scope, since)
-        for place, _, _ in _compared_otherwise(before, after, comparing, since)
+        place: (old, allowed_intervals(after, None, comparing.representatives[place].scope, since))
+        for place, old, _ in _compared_otherwise(before, after, comparing, since)
     }
     if others:
         for scope, place in comparing.scopes:
-            intervals = others.get(place)
-            if intervals is not None:
-                yield scope, intervals
+            found = others.get(place)
+            if found is not None:
+                yield AllowedOtherwise(scope, *found)
 
 
 class _Difference(NamedTuple):

@@ -37,8 +37,10 @@ PHONE: Final = contact("advertising", "phone")
 SMS: Final = contact("advertising", "sms")
 
 
-def document(*, channels: tuple[str, ...] = ("phone", "sms"), remark: str = "") -> dict[str, Any]:
-    """A catalog in which `calls` grants contact by `channels` for advertising."""
+def document(
+    *, channels: tuple[str, ...] = ("phone", "sms"), remark: str = "", term: str = "indefinite"
+) -> dict[str, Any]:
+    """A catalog in which `calls` grants contact by `channels` for advertising, for a term."""
     return {
         "zone": "Europe/Moscow",
         "purposes": [{"code": "advertising", "name": "advertising" + remark}],
@@ -52,7 +54,7 @@ def document(*, channels: tuple[str, ...] = ("phone", "sms"), remark: str = "") 
                 "version": 1,
                 "text": "You may contact me.",
                 "in_force_from": "2010-01-01T00:00:00Z",
-                "term": "indefinite",
+                "term": term,
                 "grants": [{"purpose": "advertising", "channels": list(channels)}],
             }
         ],

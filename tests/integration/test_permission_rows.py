@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from store.database import reading
-from tests.integration.ledger_builders import Ledger, document, opened_ledger
+from store.database import ROWS_PER_INSERT_MAX, reading, run_transaction
+from tests.integration.ledger_builders import Ledger, document, ids_of_shard, opened_ledger
 from tests.integration.whole_ledger import faults_of_ledger
 
 pytestmark = pytest.mark.integration
@@ -54,3 +54,37 @@ def test_rows_follow_events_merges_and_splits(ledger: Ledger) -> None:
     ):
         step()
         assert faults_of_ledger(ledger.engine, ledger.catalogs) == []
+
+
+def test_rows_of_many_people_of_which_the_ends_move_are_not_taken_away(ledger: Ledger) -> None:
+    """Where a publication moves nothing but ends, rows stay, and their ends are right."""
+    for customer_id in ids_of_shard(7, ROWS_PER_INSERT_MAX):
+        ledger.consent(customer_id)
+    run_transaction(ledger.engine, refuse_to_delete)
+    for term in ("P50Y", "P70Y", "indefinite"):
+        ledger.publish(document(term=term))
+        assert faults_of_ledger(ledger.engine, ledger.catalogs) == []
+
+
+def test_rows_that_begin_otherwise_than_thought_are_replaced(ledger: Ledger) -> None:
+    """Among many whose ends move, a row with another beginning gives way to the right one."""
+    for customer_id in ids_of_shard(7, ROWS_PER_INSERT_MAX):
+        ledger.consent(customer_id)
+    other = "UPDATE permission SET allowed_from = allowed_from - 1 WHERE subject % 5 = 0"
+    run_transaction(ledger.engine, lambda connection: connection.execute(text(other)))
+    ledger.publish(document(term="P50Y"))
+    assert faults_of_ledger(ledger.engine, ledger.catalogs) == []
+
+
+def refuse_to_delete(connection: Connection) -> None:
+    """Let nobody delete a row of the index of permissions any more."""
+    connection.execute(
+        text(
+            """
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+                AS $$ BEGIN RAISE 'a row is deleted'; END $$;
+            CREATE TRIGGER refuse BEFORE DELETE ON permission
+                FOR EACH ROW EXECUTE FUNCTION refuse();
+            """
+        )
+    )

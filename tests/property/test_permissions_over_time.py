@@ -187,14 +187,13 @@ def check_allowed_otherwise(
 ) -> None:
     """Compare what is allowed otherwise with what is allowed, scope by scope."""
     told = list(allowed_otherwise(before, after, since))
-    expected = {
-        scope: allowed_intervals(after, None, scope, since)
-        for scope in {*before.segments, *after.segments}
-        if cut_off(since, allowed_intervals(before, None, scope, since))
-        != cut_off(since, allowed_intervals(after, None, scope, since))
-    }
-    assert dict(told) == expected
-    assert len(told) == len(expected)
+    expected = []
+    for scope in sorted({*before.segments, *after.segments}):
+        old = cut_off(since, allowed_intervals(before, None, scope, since))
+        new = allowed_intervals(after, None, scope, since)
+        if old != cut_off(since, new):
+            expected.append((scope, old, new))
+    assert [(scope, [*old], new) for scope, old, new in told] == expected
 
 
 def cut_off(since: Instant, intervals: Sequence[Interval]) -> list[tuple[Instant, Instant]]:
