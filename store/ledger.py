@@ -107,6 +107,13 @@ def _chained(columns: _Columns) -> str:
 
 
 def _stored_events() -> Select[Any]:
+    # Scalar subqueries, not joins: each event's is looked up by its key. As a join, PostgreSQL may
+    # read the whole table for a few hundred events, above all where it has no statistics yet.
+    personal = (
+        select(cast(event_personal.c.personal, Text))
+        .where(event_personal.c.event_id == event.c.event_id)
+        .scalar_subquery()
+    )
     return select(
         event.c.event_id,
         event.c.subject,
@@ -116,8 +123,8 @@ def _stored_events() -> Select[Any]:
         event.c.kind,
         # The driver takes longer to read JSON than to hand on its text.
         cast(event.c.body, Text).label("body"),
-        cast(event_personal.c.personal, Text).label("personal"),
-    ).select_from(event.outerjoin(event_personal, event_personal.c.event_id == event.c.event_id))
+        personal.label("personal"),
+    )
 
 
 def _stored(row: Any) -> StoredEvent:  # noqa: ANN401 - a named tuple of the columns above
@@ -132,17 +139,18 @@ FIND_EVENTS: Final = Query(
 
 
 def _timelines_of(subjects: ColumnElement[Any]) -> Query:
+    voided_at = (
+        select(event_void.c.recorded_at)
+        .where(event_void.c.voided_event_id == event.c.event_id)
+        .where(event_void.c.recorded_at <= bindparam("known_at"))
+        .scalar_subquery()
+    )
     return Query(
         _stored_events()
         .where(event.c.subject == func.any(subjects))
         .where(event.c.recorded_at <= bindparam("known_at"))
         .where(*(event.c.kind != kind for kind in IDENTITY_KINDS))
-        .where(
-            ~select(event_void.c.voided_event_id)
-            .where(event_void.c.voided_event_id == event.c.event_id)
-            .where(event_void.c.recorded_at <= bindparam("known_at"))
-            .exists()
-        )
+        .where(voided_at.is_(None))
         .order_by(event.c.recorded_at)
     )
 

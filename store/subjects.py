@@ -78,17 +78,17 @@ _LOCKED_ROOTS: Final = Query(
     .order_by(subject.c.number)
     .with_for_update()
 )
-_PERSONS_COLUMNS: Final = (
-    select(
-        subject.c.root,
-        subject.c.number,
-        subject.c.shard,
-        subject.c.named_by_merge,
-        customer.c.customer_id,
-    )
-    .select_from(subject.outerjoin(customer, customer.c.subject == subject.c.number))
-    .order_by(subject.c.number)
-)
+_PERSONS_COLUMNS: Final = select(
+    subject.c.root,
+    subject.c.number,
+    subject.c.shard,
+    subject.c.named_by_merge,
+    # Not a join, for which PostgreSQL may read the whole table: see `ledger`.
+    select(customer.c.customer_id)
+    .where(customer.c.subject == subject.c.number)
+    .scalar_subquery()
+    .label("customer_id"),
+).order_by(subject.c.number)
 _PERSONS: Final = Query(_PERSONS_COLUMNS.where(subject.c.root == func.any(bindparam("roots"))))
 _PERSONS_OF_SUBJECTS: Final = Query(
     _PERSONS_COLUMNS.where(subject.c.root == func.any(ROOTS_OF_SUBJECTS))
