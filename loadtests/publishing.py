@@ -13,7 +13,7 @@ from loadtests.population import CATALOG_PATH
 from service.client import Client
 
 ROLL_OUT_SECONDS_MAX: Final = 900.0
-POLL_SECONDS: Final = 0.05
+POLL_SECONDS: Final = 0.2
 
 _ENDLESS: Final = "term: until_product_closed"
 """The term of the wordings on the processing of personal data, under which everybody has grants."""
