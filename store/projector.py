@@ -15,25 +15,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    Engine,
-    SmallInteger,
-    bindparam,
-    func,
-    select,
-    update,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Engine
 
 from decision.errors import UnavailableError
 from store.cache import Batch, Cache
 from store.database import reading_once, run_transaction
 from store.epochs import raise_epoch
+from store.incarnations import draw_incarnation
 from store.meta import Meta
+from store.records_due import read_records_due
 from store.redis_client import ShardUnavailableError
-from store.schema import customer, outbox, shard, state, subject
 from store.shard_sources import ShardSource, read_sources
 from store.sharding import SHARD_COUNT
 
@@ -121,12 +112,13 @@ class Projector:
             sources = read_sources(connection, numbers)
         # A shard that a cluster does not answer for is not among them: it waits, the others do not.
         sources = [source for source in sources if source.number in metas]
-        rows = self._outbox_rows(
+        rows = read_records_due(
+            self._engine,
             {
                 source.number: self._range_after(source, meta)
                 for source in sources
                 if (meta := metas[source.number]) is not None and meta.life == source.life
-            }
+            },
         )
         applied = 0
         begun_before = self.counts.incarnations_begun
@@ -296,8 +288,8 @@ class Projector:
         """Make a batch of the outbox rows that follow; None when they are not there any more."""
         after = meta.applied_seq
         if rows is None:
-            found = self._outbox_rows({source.number: self._range_after(source, meta)})
-            rows = found.get(source.number, ())
+            ranges = {source.number: self._range_after(source, meta)}
+            rows = read_records_due(self._engine, ranges).get(source.number, ())
         last_seq = after + len(rows)
         is_contiguous = [row.seq for row in rows] == list(range(after + 1, last_seq + 1))
         is_whole = all(row.customer_id is None or row.record is not None for row in rows)
@@ -318,20 +310,6 @@ class Projector:
     def _range_after(self, source: ShardSource, meta: Meta) -> tuple[int, int]:
         """Give after which seq the next batch of a shard begins, and at which it ends."""
         return meta.applied_seq, min(source.seq, meta.applied_seq + self._rows_per_batch)
-
-    def _outbox_rows(self, ranges: Mapping[int, tuple[int, int]]) -> Mapping[int, Sequence[Any]]:
-        """Read rows of several shards at once: those after one seq, up to another."""
-        wanted = [(number, after, last) for number, (after, last) in ranges.items() if after < last]
-        if not wanted:
-            return {}
-        numbers, afters, lasts = map(list, zip(*wanted, strict=True))
-        rows: dict[int, list[Any]] = {}
-        with reading_once(self._engine) as connection:
-            for row in connection.execute(
-                _OUTBOX_ROWS, {"numbers": numbers, "afters": afters, "lasts": lasts}
-            ):
-                rows.setdefault(row.shard, []).append(row)
-        return rows
 
     def _begin_epoch(self, source: ShardSource, meta: Meta) -> None:
         """Begin a later life of the ledger: this one lacks what Redis had from it."""
@@ -354,7 +332,7 @@ class Projector:
 
     def _begin_incarnation(self, source: ShardSource, meta: Meta | None) -> None:
         begun = run_transaction(
-            self._engine, lambda connection: _draw_incarnation(connection, source, meta)
+            self._engine, lambda connection: draw_incarnation(connection, source, meta)
         )
         if begun is None:
             # Another projector has drawn one: the next turn sees it begun, or draws again.
@@ -369,62 +347,6 @@ class Projector:
                 source,
                 begun,
             )
-
-
-_RANGES: Final = (
-    func.unnest(
-        bindparam("numbers", type_=ARRAY(SmallInteger)),
-        bindparam("afters", type_=ARRAY(BigInteger)),
-        bindparam("lasts", type_=ARRAY(BigInteger)),
-    )
-    .table_valued("number", "after", "last")
-    .render_derived("wanted")
-)
-_OUTBOX_ROWS: Final = (
-    # The state of whoever the subject belongs to now, not when the row was written: a record may be
-    # newer than its row, never older.
-    select(outbox.c.shard, outbox.c.seq, customer.c.customer_id, state.c.record)
-    .select_from(_RANGES)
-    .join(
-        outbox,
-        (outbox.c.shard == _RANGES.c.number)
-        & (outbox.c.seq > _RANGES.c.after)
-        & (outbox.c.seq <= _RANGES.c.last),
-    )
-    .outerjoin(customer, customer.c.subject == outbox.c.subject)
-    .outerjoin(subject, subject.c.number == outbox.c.subject)
-    .outerjoin(state, state.c.subject == subject.c.root)
-    .order_by(outbox.c.shard, outbox.c.seq)
-)
-
-
-def _draw_incarnation(
-    connection: Connection, seen: ShardSource, cached: Meta | None
-) -> Meta | None:
-    """Draw a life later than PostgreSQL's and Redis's; None when somebody else has drawn one.
-
-    The shard stays locked until commit, so nothing is recorded between the seq and the life.
-    """
-    cached_life = cached.life if cached is not None else seen.life
-    drawn = connection.execute(
-        update(shard)
-        .where(shard.c.number == seen.number)
-        .where(shard.c.incarnation == seen.life.incarnation)
-        .values(incarnation=func.greatest(shard.c.incarnation, cached_life.incarnation) + 1)
-    )
-    if drawn.rowcount == 0:
-        return None
-    source = read_sources(connection, [seen.number])[0]
-    has_customers = connection.scalar(
-        select(select(subject.c.number).where(subject.c.shard == seen.number).exists())
-    )
-    return Meta(
-        source.life,
-        source.seq,
-        source.publication,
-        is_complete=not has_customers,
-        newest_publication=source.newest_publication,
-    )
 
 
 def _is_ahead(meta: Meta, source: ShardSource) -> bool:
