@@ -1,26 +1,22 @@
 """The projector on real servers: Redis follows PostgreSQL, whatever comes in between."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 import redis
 from sqlalchemy import delete, update
 
-from decision.events import Consent, NewEvent
 from decision.reasons import Reason
 from store.cache import Batch, Cache, Outcome
 from store.meta import CacheLife, Meta
 from store.projector import Projector
-from store.recording import Recorder
 from store.redis_client import RedisClient
 from store.schema import installation, outbox, shard
 from store.sharding import SHARD_COUNT
 from store.warming import verify, warm
 from tests.integration.ledger_builders import (
-    LONG_AGO,
     Ledger,
     cached_reason,
     document,
@@ -45,11 +41,6 @@ def projector(ledger: Ledger, cache: Cache) -> Projector:
 def a_meta(life: CacheLife, applied_seq: int = 0) -> Meta:
     """A meta that Redis might hold from elsewhere."""
     return Meta(life, applied_seq, publication=0, is_complete=True, newest_publication=0)
-
-
-def consent_event(customer_id: str) -> NewEvent:
-    """A consent to calls."""
-    return NewEvent(f"consent of {customer_id}", customer_id, Consent(LONG_AGO, "calls", "granted"))
 
 
 def meta_of(cache: Cache, number: int = SHARD) -> Meta:
@@ -386,58 +377,3 @@ def test_only_what_was_announced_is_looked_at_in_between(ledger: Ledger, cache: 
     ledger.consent(ELSEWHERE)
     assert projector.project_pending([SHARD]) == 1
     assert projector.project_pending() == 1
-
-
-@contextmanager
-def running(projector: Projector) -> Iterator[None]:
-    """Let a projector run in a thread of its own."""
-    stop = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(projector.run, stop)
-        try:
-            yield
-        finally:
-            stop.set()
-            projector.wake.set()
-            done.result(WAIT_SECONDS_MAX)
-
-
-def test_what_is_handed_over_is_not_read_back(
-    ledger: Ledger, projector: Projector, cache: Cache
-) -> None:
-    """Once it is announced Redis shows it, though the outbox has no row of it to read."""
-    projector.project_pending()
-    recorder = Recorder(ledger.engine, ledger.catalogs, lambda _: None, projector.hand_over)
-    recorded = recorder.record_one(consent_event(ANNA))
-    with ledger.engine.begin() as connection:
-        connection.execute(delete(outbox))
-    projector.announce(recorded.positions)
-    with running(projector):
-        assert projector.wait_until_applied(recorded.positions, WAIT_SECONDS_MAX)
-    assert cached_reason(ledger, cache, ANNA) is Reason.ALLOWED
-    assert projector.counts.incarnations_begun == SHARD_COUNT
-
-
-def test_what_does_not_follow_is_read(ledger: Ledger, projector: Projector, cache: Cache) -> None:
-    """Something is before it that was recorded elsewhere and is not applied yet."""
-    projector.project_pending()
-    ledger.consent(BORIS)
-    recorder = Recorder(ledger.engine, ledger.catalogs, lambda _: None, projector.hand_over)
-    recorded = recorder.record_one(consent_event(ANNA))
-    projector.announce(recorded.positions)
-    with running(projector):
-        assert projector.wait_until_applied(recorded.positions, WAIT_SECONDS_MAX)
-    assert cached_reason(ledger, cache, ANNA) is Reason.ALLOWED
-    assert cached_reason(ledger, cache, BORIS) is Reason.ALLOWED
-
-
-def test_what_is_handed_over_and_never_announced_is_found(
-    ledger: Ledger, projector: Projector, cache: Cache
-) -> None:
-    """Whoever had to announce it may have failed before."""
-    projector.project_pending()
-    recorder = Recorder(ledger.engine, ledger.catalogs, lambda _: None, projector.hand_over)
-    recorded = recorder.record_one(consent_event(ANNA))
-    with running(projector):
-        assert projector.wait_until_applied(recorded.positions, WAIT_SECONDS_MAX)
-    assert cached_reason(ledger, cache, ANNA) is Reason.ALLOWED
