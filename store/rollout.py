@@ -5,7 +5,7 @@ share the pieces with SKIP LOCKED; one that dies leaves its piece where its last
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -121,7 +121,8 @@ class _Step:
         self._catalogs = catalogs
         self._recording = recording
         self._published = recording.published
-        self._impacts: dict[int, Impact] = {}
+        self._older: dict[int, tuple[Catalog, Impact]] = {}
+        """By its number, a publication under which states were folded, and how ours differs."""
         self.changed_count = 0
 
     def bring_under(self, subjects: list[int]) -> Written | None:
@@ -139,7 +140,8 @@ class _Step:
         rewrites = []
         for person, events in states.load_events(self._connection, stale.values()):
             root = person.root
-            if not self._impact_since(before[root]).concerns(events):
+            _, impact = self._older_publication(before[root])
+            if not impact.concerns(events):
                 continue
             folded = states.fold_person(person, events, self._published)
             changes = self._changes(before[root], folded.timeline)
@@ -149,8 +151,7 @@ class _Step:
                 or set(folded.folded.unmatched) != unmatched_before.get(root, set())
                 or self._changes_record(before[root], folded.timeline)
             ):
-                rewrite = rewrite_of(folded, before[root], cause)
-                rewrites.append(replace(rewrite, changes=changes))
+                rewrites.append(rewrite_of(folded, before[root], cause, changes))
         if not rewrites:
             return None
         return finish(
@@ -177,29 +178,28 @@ class _Step:
             )
         )
 
-    def _impact_since(self, before: StoredState) -> Impact:
-        """Give the differences to the publication under which a state was folded."""
-        impact = self._impacts.get(before.publication)
-        if impact is None:
-            impact = Impact(self._catalog_of(before), self._published.catalog)
-            self._impacts[before.publication] = impact
-        return impact
-
     def _changes(
         self, before: StoredState, after: PermissionTimeline
     ) -> Sequence[PermissionChange]:
+        catalog, _ = self._older_publication(before)
         return list(
             permission_changes(
                 before.timeline(self._published.numbers),
-                self._catalog_of(before),
+                catalog,
                 after,
                 self._published.catalog,
                 before.changes_from(self._recording.now),
             )
         )
 
-    def _catalog_of(self, before: StoredState) -> Catalog:
-        return self._catalogs.by_number(self._connection, before.publication).catalog
+    def _older_publication(self, before: StoredState) -> tuple[Catalog, Impact]:
+        """Give the catalog under which a state was folded, and the differences to it."""
+        older = self._older.get(before.publication)
+        if older is None:
+            catalog = self._catalogs.by_number(self._connection, before.publication).catalog
+            older = catalog, Impact(catalog, self._published.catalog)
+            self._older[before.publication] = older
+        return older
 
 
 def _complete(connection: Connection, recording: Recording) -> Mapping[int, int] | None:

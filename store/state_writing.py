@@ -46,11 +46,14 @@ class Rewrite:
 
 
 def rewrite_of(
-    folded: FoldedPerson, before: StoredState | None, cause: Mapping[str, object]
+    folded: FoldedPerson,
+    before: StoredState | None,
+    cause: Mapping[str, object],
+    changes: Sequence[PermissionChange] | None = None,
 ) -> Rewrite:
     """Give the rewrite of a person whose members all answered alike before."""
     previous = {member.subject: before for member in folded.person.members}
-    return Rewrite(folded, previous, cause, stored=before)
+    return Rewrite(folded, previous, cause, changes, stored=before)
 
 
 def shards_of(persons: Iterable[Person]) -> set[int]:
