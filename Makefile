@@ -17,10 +17,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test faults bench check format protos cases
+.PHONY: help setup demo run test faults bench check format protos cases security-table
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## create .venv with the pinned libraries
 
@@ -55,6 +55,7 @@ check: setup ## lint, format, types, import directions, freshness of the stubs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python protos/generate.py --check
+	@$(BIN)/python -m service.access.table --check
 
 format: setup ## rewrite the code in the agreed format
 	@$(BIN)/ruff check --fix
@@ -65,3 +66,6 @@ protos: setup ## generate the Python stubs of the contract again
 
 cases: setup ## run the case files of a directory over gRPC: make cases CASES=dir
 	@$(if $(CASES),,$(error name the directory of case files: make cases CASES=dir))$(BIN)/python -m tests.cases $(CASES)
+
+security-table: setup ## write who may call what into docs/security.md, from the code
+	@$(BIN)/python -m service.access.table

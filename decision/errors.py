@@ -89,6 +89,10 @@ class ErrorCode(Enum):
     OVERLOADED = "OVERLOADED"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     SHUTTING_DOWN = "SHUTTING_DOWN"
+    NOT_HANDED_IN = "NOT_HANDED_IN"
+    CALLER_LIMIT = "CALLER_LIMIT"
+    CALLER_UNKNOWN = "CALLER_UNKNOWN"
+    NOT_PERMITTED = "NOT_PERMITTED"
 
 
 class MayweError(Exception):
@@ -140,6 +144,20 @@ class PublicationRefusedError(MayweError):
             "; ".join(str(fault) for fault in faults),
             ErrorCode.CATALOG_INVALID if self.is_invalid else ErrorCode.CATALOG_CONFLICT,
         )
+
+
+class UnidentifiedError(MayweError):
+    """It is not known who calls."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ErrorCode.CALLER_UNKNOWN)
+
+
+class NotPermittedError(MayweError):
+    """No role of the caller allows this."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ErrorCode.NOT_PERMITTED)
 
 
 class UnavailableError(MayweError):

@@ -161,12 +161,20 @@ class Source(NamedTuple):
 
 
 class NewEvent(NamedTuple):
-    """An event as a caller sends it. Voids, merges and splits name their customers in the body."""
+    """An event as a caller sends it. Voids, merges and splits name their customers in the body.
+
+    `caller` is who sent it, if known; whoever sends the same event again may be somebody else.
+    """
 
     event_id: str
     customer_id: str
     body: Body
     source: Source = Source()
+    caller: str = ""
+
+    def is_same_as(self, other: "NewEvent") -> bool:
+        """Tell whether the content is the same, whoever sent it."""
+        return self[:4] == other[:4]
 
 
 class TimelineEvent(NamedTuple):

@@ -18,6 +18,15 @@ from typing import Final
 from sqlalchemy import Engine
 
 from decision.errors import UnavailableError
+from service.access.exposure import (
+    check_control_exposure,
+    check_server_exposure,
+    control_files_of,
+    gate_settings_of,
+    is_loopback,
+)
+from service.access.gate import Gate
+from service.access.own import one_person_by_ledger
 from service.admitting_executor import standing_aside
 from service.background import Background
 from service.bulk import BulkWorker
@@ -54,6 +63,9 @@ LEASE_CONNECTIONS: Final = 2
 
 LEASES_WAITED_MIN: Final = 1.25
 """How many lengths of a lease a write should be able to wait for one to end."""
+
+GATE_REFRESH_SECONDS: Final = 0.5
+"""How often it is looked whether callers or the keys of tokens have changed."""
 
 BULK_STOP_SECONDS_MAX: Final = 10.0
 """How long a process that does bulk work may take to finish the piece it is at."""
@@ -131,6 +143,8 @@ class Application:
     reader: PermissionReader
     background: Background
     stopping: threading.Event
+    gate: Gate | None = None
+    """Identifies callers and lets them in; None where everybody on this machine may do all."""
 
     @property
     def engine(self) -> Engine:
@@ -220,17 +234,27 @@ def is_migrated(engine: Engine) -> bool:
 def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[Application]:
     """Open everything that a process of these roles needs, with its background work under way.
 
-    Raises as `open_stores` does.
+    Raises as `open_stores` does; besides ExposureError, and CallersFileError, KeySetError and
+    TlsError when what callers are known by can not be used.
     """
+    check_server_exposure(settings, settings.listen)
+    if Role.DECISION in roles:
+        check_control_exposure(settings)
+    gate_settings = gate_settings_of(settings)
     with ExitStack() as stack:
         stores = stack.enter_context(open_stores(settings))
+        gate = None
+        if gate_settings is not None:
+            gate = Gate(gate_settings, one_person_by_ledger(stores.engine))
         projector = Projector(stores.engine, stores.cache)
         background = Background()
         keeper = GuardKeeper()
         lease_engine = stack.enter_context(
             _engine(stores.addresses.postgres_url, LEASE_CONNECTIONS, CHECK_READ_SECONDS_MAX)
         )
-        effectuator = Effectuator(lease_engine, settings.lease_seconds)
+        effectuator = Effectuator(
+            lease_engine, settings.lease_seconds, control_files=control_files_of(settings)
+        )
         stack.callback(effectuator.close)
         application = Application(
             settings,
@@ -254,6 +278,7 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
             ),
             background,
             threading.Event(),
+            gate,
         )
         _warn_about_redis(stores.cache)
         if settings.effective_wait_seconds < settings.lease_seconds * LEASES_WAITED_MIN:
@@ -284,11 +309,17 @@ def _lease(application: Application) -> Iterator[None]:
     renewing = Background()
     with (
         _engine(stores.addresses.postgres_url, LEASE_CONNECTIONS, CHECK_READ_SECONDS_MAX) as engine,
-        ControlServer(keeper, stores.catalogs, process_id, settings.control_listen) as control,
+        ControlServer(
+            keeper,
+            stores.catalogs,
+            process_id,
+            settings.control_listen,
+            control_files_of(settings),
+        ) as control,
     ):
         address = settings.control_address or control.address
         _logger.info("writers tell this process of narrowings at %s", address)
-        if not _is_loopback(settings.listen) and _is_loopback(address):
+        if not is_loopback(settings.listen) and is_loopback(address):
             _logger.warning(
                 "clients come from other hosts, but writers there cannot reach %s, and every "
                 "narrowing write waits for this lease to end: give --control-listen and "
@@ -312,11 +343,6 @@ def _lease(application: Application) -> Iterator[None]:
             holder.release()
 
 
-def _is_loopback(address: str) -> bool:
-    host = address.rpartition(":")[0]
-    return host in {"localhost", "[::1]"} or host.startswith("127.")
-
-
 def _bulk_programs(settings: Settings, addresses: Addresses) -> list[ChildProgram]:
     """Give the processes that do bulk work on the stores that are open, whoever started them."""
     settings = replace(settings, postgres_url=addresses.postgres_url, redis_url=addresses.redis_url)
@@ -331,6 +357,9 @@ def _start_background(application: Application) -> None:
     background, projector = application.background, application.projector
     engine, catalogs = application.engine, application.catalogs
     background.repeat("catalogs", lambda _: catalogs.refresh(), CATALOG_REFRESH_SECONDS)
+    if application.gate is not None:
+        gate = application.gate
+        background.repeat("callers", lambda _: gate.refresh(), GATE_REFRESH_SECONDS)
     if not application.roles & {Role.WRITER, Role.WORKER}:
         return
     lapses = LapseWorker(engine, catalogs, projector.announce)

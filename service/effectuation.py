@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from decision.errors import OverloadedError, UnavailableError
 from service.control.client import ControlClient, Process
+from service.tls import TlsFiles
 from store.clocks import boot_nanoseconds
 from store.floors import Narrowing
 from store.lease_watch import Lease, LeaseReading, LeaseWatch
@@ -49,6 +50,7 @@ class Effectuator:
         engine: Engine,
         lease_seconds: float,
         clock: Callable[[], int] = boot_nanoseconds,
+        control_files: TlsFiles | None = None,
     ) -> None:
         """Watch the leases at the ledger's primary; ours would be `lease_seconds` long.
 
@@ -57,7 +59,7 @@ class Effectuator:
         """
         self._clock = clock
         self._watch = LeaseWatch(engine, lease_seconds, clock)
-        self._control = ControlClient()
+        self._control = ControlClient(control_files)
         self._long_waits = threading.Semaphore(LONG_WAITS_MAX)
         self._is_blind = False
 

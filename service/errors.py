@@ -26,10 +26,12 @@ from decision.errors import (
     InvalidArgumentError,
     MayweError,
     NotFoundError,
+    NotPermittedError,
     OverloadedError,
     PreconditionError,
     PublicationRefusedError,
     UnavailableError,
+    UnidentifiedError,
 )
 
 DOMAIN: Final = "maywe"
@@ -48,6 +50,7 @@ RETRY_MILLISECONDS_BY_CODE: Final[Mapping[ErrorCode, int]] = {
     ErrorCode.STORE_UNAVAILABLE: 1000,
     ErrorCode.SHUTTING_DOWN: 200,
     ErrorCode.OVERLOADED: 500,
+    ErrorCode.CALLER_LIMIT: 1000,
 }
 """How long a caller is asked to wait before trying again."""
 
@@ -104,6 +107,8 @@ _CODE_BY_CLASS: Final[Mapping[type[MayweError], int]] = {
     AbortedError: code_pb2.ABORTED,
     UnavailableError: code_pb2.UNAVAILABLE,
     OverloadedError: code_pb2.RESOURCE_EXHAUSTED,
+    UnidentifiedError: code_pb2.UNAUTHENTICATED,
+    NotPermittedError: code_pb2.PERMISSION_DENIED,
 }
 
 

@@ -5,13 +5,17 @@ statuses, refuses requests that are no messages, and runs in the executor that i
 Servicers raise; they never abort.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from decision.errors import NotPermittedError
+from service.access.gate import Gate, note_caller
+from service.access.table import IN_FULL, TABLE
 from service.errors import abort
 from service.unreadable import Unreadable
 
@@ -21,6 +25,9 @@ _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 EXECUTOR_ATTRIBUTE: Final = "experimental_thread_pool"
 """The attribute of a behaviour from which grpc takes the pool to run it in."""
+
+STREAM_LOOK_SECONDS: Final = 5.0
+"""How often whoever has a stream is identified anew, where messages are sent as often."""
 
 
 class HandlerRecorder:
@@ -44,8 +51,14 @@ def guarded_handler(
     handler: _Handler,
     request_class: type[Message],
     executor: ThreadPoolExecutor,
+    method: str,
+    gate: Gate | None,
 ) -> _Handler:
-    """Give a handler that guards another, and runs in `executor`."""
+    """Give a handler that guards another, and runs in `executor`.
+
+    `method` is its full name. Its callers have to pass the `gate`, where there is one; a method of
+    which nobody has said who may call it is refused in any case.
+    """
     shape = (bool(handler.request_streaming), bool(handler.response_streaming))
     name = _NAMES_BY_SHAPE[shape]
     behaviour: _Behaviour = getattr(handler, name)
@@ -53,6 +66,11 @@ def guarded_handler(
         behaviour = _with_readable_requests(behaviour)
     else:
         behaviour = _with_readable_request(behaviour)
+    if method not in TABLE:
+        behaviour = _refused
+    elif gate is not None:
+        make_gated = _gated_stream if handler.response_streaming else _gated_unary
+        behaviour = make_gated(behaviour, method, gate)
     guard = _guarded_stream if handler.response_streaming else _guarded_unary
     guarded = guard(behaviour)
     setattr(guarded, EXECUTOR_ATTRIBUTE, executor)
@@ -100,6 +118,43 @@ def _guarded_stream(behaviour: _Behaviour) -> _Behaviour:
             abort(context, error)
 
     return guarded
+
+
+def _refused(_request: object, _context: grpc.ServicerContext) -> NoReturn:
+    message = "nobody may call this"
+    raise NotPermittedError(message)
+
+
+def _gated_unary(behaviour: _Behaviour, method: str, gate: Gate) -> _Behaviour:
+    def gated(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
+        caller, rule = gate.enter(method, context)
+        note_caller(caller.name)
+        if rule is IN_FULL:
+            return behaviour(request, context)
+        gate.check(method, caller, rule, _readable(request))
+        response = behaviour(request, context)
+        return response if rule.reduce is None else rule.reduce(response)
+
+    return gated
+
+
+def _gated_stream(behaviour: _Behaviour, method: str, gate: Gate) -> _Behaviour:
+    def gated(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401 - any messages
+        caller, _ = gate.enter(method, context)
+        close_stream = gate.open_stream(method, caller)
+        try:
+            note_caller(caller.name)
+            looked_at = time.monotonic()
+            for response in behaviour(request, context):
+                if time.monotonic() - looked_at >= STREAM_LOOK_SECONDS:
+                    # A token ends, a caller loses a role; a stream may go on for ever.
+                    gate.look_again(method, context)
+                    looked_at = time.monotonic()
+                yield response
+        finally:
+            close_stream()
+
+    return gated
 
 
 def _never_failing(request_class: type[Message]) -> Callable[[bytes], Message | Unreadable]:

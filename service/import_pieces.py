@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
+from google.protobuf.unknown_fields import UnknownFieldSet
 from google.rpc import code_pb2
 from maywe.v1 import writer_pb2
 from sqlalchemy import Connection
@@ -86,13 +87,13 @@ def runs_of(
         yield changes_identity, list(run)
 
 
-def pieces_of(items: Sequence[writer_pb2.ImportItem]) -> list[bytes]:
+def pieces_of(items: Sequence[writer_pb2.ImportItem], caller: str = "") -> list[bytes]:
     """Cut a run of events of timelines into pieces that can be done at once, in any order.
 
     They are alike in size: a rest would be done while all workers but one wait for the next chunk.
     """
     if len(items) <= EVENTS_PER_PIECE:
-        return [_payload(items)]
+        return [_payload(items, caller)]
     shard_of_event: dict[str, int] = {}
     by_shard: dict[int, list[writer_pb2.ImportItem]] = {}
     for item in items:
@@ -108,11 +109,35 @@ def pieces_of(items: Sequence[writer_pb2.ImportItem]) -> list[bytes]:
     for shard in sorted(by_shard):
         pieces[placed * count // len(items)] += by_shard[shard]
         placed += len(by_shard[shard])
-    return [_payload(piece) for piece in pieces if piece]
+    return [_payload(piece, caller) for piece in pieces if piece]
 
 
-def _payload(items: Sequence[writer_pb2.ImportItem]) -> bytes:
-    return writer_pb2.ImportChunk(items=items).SerializeToString()
+_CALLER_FIELD: Final = 1000
+"""Number of the field behind the items that names the caller. It is no part of the contract, and
+whoever does not know it reads the items all the same."""
+
+_CALLER_TAG: Final = b"\xc2\x3e"
+"""That field's tag: its number, and that a length and so many bytes follow."""
+
+_CONTINUED: Final = 0x80
+"""What a number of seven bits is marked with if more follow."""
+
+
+def _payload(items: Sequence[writer_pb2.ImportItem], caller: str) -> bytes:
+    payload = writer_pb2.ImportChunk(items=items).SerializeToString()
+    if not caller:
+        return payload
+    name = caller.encode()
+    length = bytes([len(name) % _CONTINUED | _CONTINUED, len(name) // _CONTINUED])
+    return payload + _CALLER_TAG + length + name
+
+
+def _caller_of(chunk: writer_pb2.ImportChunk) -> str:
+    for field in UnknownFieldSet(chunk):
+        if field.field_number == _CALLER_FIELD:
+            name: bytes = field.data
+            return name.decode()
+    return ""
 
 
 class DonePiece(NamedTuple):
@@ -124,10 +149,10 @@ class DonePiece(NamedTuple):
 
 def do_piece(connection: Connection, piece: Piece, recorder: Recorder) -> DonePiece:
     """Record the events of a piece in this transaction, and note there what to answer."""
-    items = writer_pb2.ImportChunk.FromString(piece.payload).items
+    chunk = writer_pb2.ImportChunk.FromString(piece.payload)
     run = recorder.begin_run(connection)
-    notes = _Notes()
-    positions, events = notes.read(items, run.published.catalog)
+    notes = _Notes(_caller_of(chunk))
+    positions, events = notes.read(chunk.items, run.published.catalog)
     outcomes = run.record(events, with_timelines=False)
     notes.add(positions, outcomes)
     note_outcome(connection, piece, _encode(notes.settled()))
@@ -135,10 +160,10 @@ def do_piece(connection: Connection, piece: Piece, recorder: Recorder) -> DonePi
 
 
 def record_in_order(
-    items: Sequence[writer_pb2.ImportItem], recorder: Recorder, catalog: Catalog
+    items: Sequence[writer_pb2.ImportItem], recorder: Recorder, catalog: Catalog, caller: str
 ) -> Settled:
     """Record events one after the other, as voids, merges and splits have to be."""
-    notes = _Notes()
+    notes = _Notes(caller)
     positions, events = notes.read(items, catalog)
     notes.add(positions, recorder.record(events))
     return notes.settled()
@@ -147,7 +172,8 @@ def record_in_order(
 class _Notes:
     """What becomes of events, noted one by one."""
 
-    def __init__(self) -> None:
+    def __init__(self, caller: str) -> None:
+        self._caller = caller
         self._accepted = 0
         self._repeated = 0
         self._rejections: list[writer_pb2.ImportRejection] = []
@@ -162,7 +188,8 @@ class _Notes:
         events = []
         for item in items:
             try:
-                events.append(read_any_event(item.event, catalog))
+                event = read_any_event(item.event, catalog)
+                events.append(event._replace(caller=self._caller) if self._caller else event)
                 positions.append(item.position)
             except InvalidArgumentError as error:
                 self._reject(item.position, error)

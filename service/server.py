@@ -28,6 +28,8 @@ from maywe.v1 import (
     writer_pb2_grpc,
 )
 
+from service.access.exposure import check_server_exposure, tls_files_of, warn_if_open
+from service.access.table import OPEN, TABLE
 from service.composition import Application, Role
 from service.executors import Admission, Executors, open_executors
 from service.guards import HandlerRecorder, guarded_handler
@@ -35,6 +37,8 @@ from service.servicers.catalog import CatalogServicer
 from service.servicers.consent import ConsentServicer
 from service.servicers.decision import DecisionServicer
 from service.servicers.writer import WriterServicer
+from service.settings import Settings
+from service.tls import TlsError, server_credentials
 
 MESSAGE_BYTES_MAX: Final = 10 * 1024 * 1024
 """A request or a response may be so long; the contract's own limits are lower."""
@@ -140,7 +144,7 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
         for service in services:
             _add(server, service, application, executors)
         health = _add_health(server, names)
-        port = _bind(server, listen)
+        port = _bind(server, listen, application.settings)
         server.start()
         try:
             yield RunningServer(f"{listen.rpartition(':')[0]}:{port}")
@@ -176,6 +180,8 @@ def _add(
             handler,
             GetMessageClass(method.input_type),
             executors.of(f"/{name}/{method_name}"),
+            f"/{name}/{method_name}",
+            application.gate,
         )
     server.add_registered_method_handlers(name, handlers)
 
@@ -184,13 +190,30 @@ def _add_health(server: grpc.Server, names: list[str]) -> HealthServicer:
     health = HealthServicer()
     for name in ["", *names]:
         health.set(name, health_pb2.HealthCheckResponse.SERVING)
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    recorder = HandlerRecorder()
+    health_pb2_grpc.add_HealthServicer_to_server(health, recorder)
+    server.add_registered_method_handlers(
+        HEALTH_SERVICE_NAME,
+        {
+            name: handler
+            for name, handler in recorder.handlers[HEALTH_SERVICE_NAME].items()
+            if TABLE.get(f"/{HEALTH_SERVICE_NAME}/{name}") is OPEN
+        },
+    )
     return health
 
 
-def _bind(server: grpc.Server, listen: str) -> int:
+def _bind(server: grpc.Server, listen: str, settings: Settings) -> int:
+    check_server_exposure(settings, listen)
+    warn_if_open(settings, listen)
+    files = tls_files_of(settings)
     try:
-        port = server.add_insecure_port(listen)
+        if files is None:
+            port = server.add_insecure_port(listen)
+        else:
+            port = server.add_secure_port(listen, server_credentials(files))
+    except TlsError as error:
+        raise ListenError(str(error)) from error
     except RuntimeError as error:
         message = (
             f"cannot listen on {listen}: is the address ours, and the port free? Processes of one "

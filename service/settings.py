@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from sqlalchemy import make_url
@@ -36,6 +36,22 @@ READS_MAX: Final = 64
 READS_WAITING_MAX: Final = 1_000_000
 RECONCILED_PER_SECOND_MAX: Final = 10_000
 PROCESSES_MAX: Final = 256
+
+
+TOKEN_ALGORITHMS: Final = (
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "PS256",
+    "PS384",
+    "PS512",
+    "RS256",
+)
+"""Signatures by a key that only the issuer has; with a shared one whoever verifies could sign."""
+
+TOKEN_LEEWAY_SECONDS_MAX: Final = 300.0
+CALLER_LIMIT_MAX: Final = 1_000_000
 
 
 class SettingsError(Exception):
@@ -74,6 +90,22 @@ class Settings:
     shutdown_drain_seconds: float
     shutdown_grace_seconds: float
     log_level: str
+    tls_certificate_file: str
+    tls_key_file: str
+    tls_client_ca_file: str
+    callers_file: str
+    token_keys: str
+    token_issuer: str
+    token_audience: str
+    token_algorithms: str
+    token_leeway_seconds: float
+    token_roles_claim: str
+    is_four_eyes: bool
+    caller_calls_per_second: int
+    caller_streams: int
+    control_certificate_file: str
+    control_key_file: str
+    control_ca_file: str
 
     @property
     def uses_embedded_servers(self) -> bool:
@@ -138,12 +170,53 @@ def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str
             "(MAYWE_LEASE_SECONDS)"
         )
         raise SettingsError(message)
+    refuse_half_credentials(settings)
     return settings
 
 
 def _from_environment(setting: Setting, environment: Mapping[str, str]) -> tuple[str, str]:
     # A variable that is set but empty is how deployments say "not set".
-    return setting.variable, environment.get(setting.variable) or setting.default()
+    text = environment.get(setting.variable)
+    if text:
+        return setting.variable, text
+    # What is secret is best kept in a file, which neither `ps` nor an inspected container shows.
+    where = f"{setting.variable}_FILE"
+    path = environment.get(where)
+    if not path:
+        return setting.variable, setting.default()
+    try:
+        return where, Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{where}: {path} can not be read as text"
+        raise SettingsError(message) from error
+
+
+def refuse_half_credentials(settings: Settings) -> None:
+    """Refuse what would look protected and is not. Raises SettingsError."""
+    if bool(settings.tls_certificate_file) != bool(settings.tls_key_file):
+        _refuse("give both MAYWE_TLS_CERTIFICATE_FILE and MAYWE_TLS_KEY_FILE, or neither")
+    if settings.tls_client_ca_file and not settings.tls_certificate_file:
+        _refuse("MAYWE_TLS_CLIENT_CA_FILE needs MAYWE_TLS_CERTIFICATE_FILE and MAYWE_TLS_KEY_FILE")
+    if settings.tls_client_ca_file and not (settings.callers_file or settings.token_keys):
+        _refuse("MAYWE_TLS_CLIENT_CA_FILE needs MAYWE_CALLERS_FILE, which says who is who")
+    if settings.token_keys and not (settings.token_issuer and settings.token_audience):
+        _refuse("MAYWE_TOKEN_KEYS needs MAYWE_TOKEN_ISSUER and MAYWE_TOKEN_AUDIENCE")
+    if settings.is_four_eyes and not (settings.tls_client_ca_file or settings.token_keys):
+        _refuse("MAYWE_FOUR_EYES needs callers that are known: docs/security.md says how")
+    given = [
+        settings.control_certificate_file,
+        settings.control_key_file,
+        settings.control_ca_file,
+    ]
+    if any(given) and not all(given):
+        _refuse(
+            "give all of MAYWE_CONTROL_CERTIFICATE_FILE, MAYWE_CONTROL_KEY_FILE and "
+            "MAYWE_CONTROL_CA_FILE, or none"
+        )
+
+
+def _refuse(message: str) -> NoReturn:
+    raise SettingsError(message)
 
 
 def shown_settings(settings: Settings) -> dict[str, str]:
@@ -272,6 +345,36 @@ def _count(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _read_path(text: str) -> str:
+    """Read the path of a file that has to be there; made absolute."""
+    if not text:
+        return ""
+    path = Path(text).expanduser()
+    if not path.is_file():
+        problem = f"{text} is no file that can be found"
+        raise ValueError(problem)
+    return str(path.absolute())
+
+
+def _read_keys(text: str) -> str:
+    if "://" not in text:
+        return _read_path(text)
+    parts = urlsplit(text)
+    is_here = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_here)):
+        problem = "write a file's path or https://…: whoever can change the keys can be anybody"
+        raise ValueError(problem)
+    return text
+
+
+def _read_algorithms(text: str) -> str:
+    names = text.split(",")
+    if not set(names) <= set(TOKEN_ALGORITHMS):
+        problem = f"{text!r} is no list, with commas, of {', '.join(TOKEN_ALGORITHMS)}"
+        raise ValueError(problem)
+    return text
 
 
 def _read_level(text: str) -> str:
@@ -409,5 +512,76 @@ SETTINGS: Final = (
     Setting(
         "log_level", _read_level, lambda: "info", "what is logged: debug, info, warning or error"
     ),
+    Setting(
+        "tls_certificate_file",
+        _read_path,
+        lambda: "",
+        "PEM file of the server's certificate and what stands between it and its authority; "
+        "taken over anew when it is replaced, as every file named here",
+    ),
+    Setting("tls_key_file", _read_path, lambda: "", "PEM file of that certificate's key"),
+    Setting(
+        "tls_client_ca_file",
+        _read_path,
+        lambda: "",
+        "PEM file of the authorities whose certificates every client has to have; not given: "
+        "clients have none",
+    ),
+    Setting(
+        "callers_file",
+        _read_path,
+        lambda: "",
+        "file that says which certificate, or subject of a token, is whom, with which roles",
+    ),
+    Setting(
+        "token_keys",
+        _read_keys,
+        lambda: "",
+        "file or https URL of the issuer's key set, by which tokens are verified",
+    ),
+    Setting("token_issuer", str, lambda: "", "what tokens have to say as their issuer (iss)"),
+    Setting("token_audience", str, lambda: "", "whom tokens have to be for (aud)"),
+    Setting(
+        "token_algorithms",
+        _read_algorithms,
+        lambda: "ES256,EdDSA,PS256,RS256",
+        "algorithms by which tokens may be signed, with commas",
+    ),
+    Setting(
+        "token_leeway_seconds",
+        _seconds(0.0, TOKEN_LEEWAY_SECONDS_MAX),
+        lambda: "30",
+        "how far the issuer's clock may be from ours",
+    ),
+    Setting("token_roles_claim", str, lambda: "roles", "the claim of a token that lists its roles"),
+    Setting(
+        "is_four_eyes",
+        _read_boolean,
+        lambda: "false",
+        "whether a catalog may be published only after somebody else has handed it in: true or "
+        "false",
+    ),
+    Setting(
+        "caller_calls_per_second",
+        _count(0, CALLER_LIMIT_MAX),
+        lambda: "2000",
+        "how many calls in a second each process takes of one caller that is identified, where "
+        "the file of callers says nothing; 0: any number",
+    ),
+    Setting(
+        "caller_streams",
+        _count(0, CALLER_LIMIT_MAX),
+        lambda: "8",
+        "how many streams one caller may have open with each process, likewise",
+    ),
+    Setting(
+        "control_certificate_file",
+        _read_path,
+        lambda: "",
+        "PEM file of the certificate by which the installation's own processes know each other, "
+        "with the DNS name maywe-control",
+    ),
+    Setting("control_key_file", _read_path, lambda: "", "PEM file of that certificate's key"),
+    Setting("control_ca_file", _read_path, lambda: "", "PEM file of the authority that issued it"),
 )
 """Every setting; flags, environment variables and `maywe config` follow from this table."""

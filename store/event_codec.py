@@ -52,6 +52,8 @@ def encode_event(event: NewEvent) -> EncodedEvent:
         personal["source"] = _given(document=document, recorded_by=recorded_by)
     if event.customer_id:
         personal["customer_id"] = event.customer_id
+    if event.caller:
+        body["caller"] = event.caller
     return EncodedEvent(KIND_BY_BODY[type(event.body)], body, personal)
 
 
@@ -120,7 +122,11 @@ def decode_event(event_id: str, kind: str, body: str, personal: str | None) -> N
     public: Json = orjson.loads(body)
     kept: Json = {} if personal is None else orjson.loads(personal)
     return NewEvent(
-        event_id, kept.get("customer_id", ""), _DECODERS[kind](public, kept), _source(public, kept)
+        event_id,
+        kept.get("customer_id", ""),
+        _DECODERS[kind](public, kept),
+        _source(public, kept),
+        public.get("caller", ""),
     )
 
 

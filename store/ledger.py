@@ -219,7 +219,7 @@ def timelines_of_rows(rows: Rows) -> dict[int, list[TimelineEvent]]:
 
 def timeline_event(stored: StoredEvent) -> TimelineEvent:
     """Give a stored event as part of a timeline; it is none of the identity kinds."""
-    event_id, customer_id, body, source = stored.event
+    event_id, customer_id, body, source, _ = stored.event
     return TimelineEvent(event_id, customer_id, body, source, stored.recorded_at)  # type: ignore[arg-type]  # the kinds without a timeline are filtered out before
 
 

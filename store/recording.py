@@ -431,5 +431,5 @@ def _what_is_known(events: Sequence[NewEvent]) -> Sequence[Question]:
 
 def new_timeline_event(event: NewEvent) -> TimelineEvent:
     """Give an event that is about to be recorded as part of its timeline."""
-    event_id, customer_id, body, source = event
+    event_id, customer_id, body, source, _ = event
     return TimelineEvent(event_id, customer_id, body, source)  # type: ignore[arg-type]  # voids, merges and splits never come here

@@ -21,7 +21,7 @@ from store.writing import Recording
 
 def refuse_other_content(event: NewEvent, earlier: NewEvent) -> None:
     """Raise AlreadyExistsError unless an event is the one that was there under its id before."""
-    if event != earlier:
+    if not event.is_same_as(earlier):
         message = (
             f"the event id {event.event_id!r} is taken by an event with other content: "
             "record a new fact under a new id"

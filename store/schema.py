@@ -288,6 +288,15 @@ import_progress = Table(
     comment="how far each import has come",
 )
 
+handed_in_document = Table(
+    "handed_in_document",
+    metadata,
+    Column("document_hash", LargeBinary, primary_key=True, comment="SHA-256 of the text"),
+    Column("caller", ordered_text, primary_key=True),
+    Column("handed_in_at", BigInteger, nullable=False),
+    comment="append only: documents that somebody handed in for somebody else to publish",
+)
+
 installation = Table(
     "installation",
     metadata,

@@ -17,6 +17,8 @@ from maywe.v1 import catalog_pb2
 from sqlalchemy import select
 
 from service.client import Client, open_client
+from service.client.channel import NO_CREDENTIALS
+from service.client.credentials import ClientCredentials
 from service.composition import ALL_ROLES, Application, Role, open_application
 from service.server import running_server
 from service.settings import Settings, read_settings
@@ -112,6 +114,8 @@ def running_maywe(
     listen: str = "127.0.0.1:0",
     *,
     is_port_shared: bool = False,
+    credentials: ClientCredentials = NO_CREDENTIALS,
+    **others: str,
 ) -> Iterator[RunningMaywe]:
     """Serve a migrated database and a namespace of Redis, and give a client."""
     settings = settings_for(
@@ -120,11 +124,12 @@ def running_maywe(
         redis_namespace,
         listen=listen,
         is_port_shared=str(is_port_shared).lower(),
+        **others,
     )
     with (
         open_application(settings, roles) as application,
         running_server(application, settings.listen) as server,
-        open_client(server.address, server.address, CALL_TIMEOUT_SECONDS) as client,
+        open_client(server.address, server.address, CALL_TIMEOUT_SECONDS, credentials) as client,
     ):
         yield RunningMaywe(application, client, server.address)
 

@@ -5,12 +5,14 @@ What lives here: addresses, the time limit and `--json`. What is asked is each c
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec
 
 import click
 
 from service.cli.output import Output, standard_output
 from service.client import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_SECONDS, Client, open_client
+from service.client.credentials import ClientCredentials
 
 TIMEOUT_SECONDS_MAX: Final = 3_600.0
 PORT_MAX: Final = 65_535
@@ -67,6 +69,21 @@ _OPTIONS: Final = (
         show_envvar=True,
         help="How long one call may take, retries included.",
     ),
+    *(
+        click.option(
+            f"--{name}-file",
+            envvar=f"MAYWE_{name.upper().replace('-', '_')}_FILE",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            show_envvar=True,
+            help=text,
+        )
+        for name, text in (
+            ("ca", "The authority of the server's certificate, PEM; with it the call is by TLS."),
+            ("certificate", "Our own certificate, PEM, for servers that ask for one."),
+            ("key", "The key of that certificate, PEM."),
+            ("token", "A token that says who we are, read anew for every call."),
+        )
+    ),
 )
 
 json_option: Final = click.option(
@@ -80,17 +97,22 @@ def asks_servers(
     """Give a command the options above, and hand it a client and its output first."""
 
     @functools.wraps(command)
-    def with_client(
+    def with_client(  # noqa: PLR0913 - one for each option
         *args: Any,  # noqa: ANN401 - the command's own arguments
         address: str,
         decision_address: str | None,
         writer_address: str | None,
         timeout_seconds: float,
+        ca_file: Path | None,
+        certificate_file: Path | None,
+        key_file: Path | None,
+        token_file: Path | None,
         is_json: bool,
         **options: Any,  # noqa: ANN401 - the command's own options
     ) -> None:
+        credentials = ClientCredentials(ca_file, certificate_file, key_file, token_file)
         with open_client(
-            decision_address or address, writer_address or address, timeout_seconds
+            decision_address or address, writer_address or address, timeout_seconds, credentials
         ) as client:
             command(client, standard_output(is_json=is_json), *args, **options)
 

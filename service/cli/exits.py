@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from service.client import ClientProblemError, Outcome
+from service.client.credentials import CredentialsError
 from service.importing import ImportFailedError
 
 _Exception = TypeVar("_Exception", bound=click.ClickException)
@@ -88,7 +89,7 @@ class Command(click.Command):
             ctx.exit(Exit.INTERRUPTED)
         except ClientProblemError as error:
             raise trouble(str(error), _STATUS_OF[error.outcome]) from error
-        except ImportFailedError as error:
+        except (ImportFailedError, CredentialsError) as error:
             raise trouble(str(error), Exit.USAGE) from error
         except BrokenPipeError:
             # Whoever read our output, `head` for one, has seen enough. That is no answer, so it

@@ -16,6 +16,9 @@ from typing import Any, Final
 import click
 
 from decision.errors import MayweError
+from service.access.callers_file import CallersFileError
+from service.access.exposure import ExposureError, check_control_exposure, check_server_exposure
+from service.access.keys import KeySetError
 from service.cli.exits import Command, Exit, Group, trouble
 from service.composition import (
     ALL_ROLES,
@@ -30,6 +33,7 @@ from service.processes import ChildStartError, ParentLine
 from service.server import ListenError, running_server
 from service.settings import SETTINGS, Settings, SettingsError, read_settings, shown_settings
 from service.several import NUMBER_VARIABLE, serving_processes
+from service.tls import TlsError
 
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)s {}%(name)s: %(message)s"
 
@@ -48,6 +52,8 @@ def with_settings(command: Callable[[Settings], None]) -> Callable[..., None]:
         logging.basicConfig(level=settings.log_level.upper(), format=log_format)
         try:
             command(settings)
+        except (ExposureError, CallersFileError, KeySetError, TlsError) as error:
+            raise trouble(str(error), Exit.USAGE) from error
         except (
             ChildStartError,
             EmbeddedServerError,
@@ -107,6 +113,9 @@ def _serve_together(settings: Settings, name: str, roles: frozenset[Role]) -> No
     if settings.processes == 1:
         _serve(settings, roles)
         return
+    check_server_exposure(settings, settings.listen)
+    if Role.DECISION in roles:
+        check_control_exposure(settings)
     stop = _told_to_stop()
     with serving_processes(settings, name) as address:
         click.echo(f"listening on {address}")

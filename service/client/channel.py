@@ -19,6 +19,10 @@ from maywe.v1.consent_pb2_grpc import ConsentServiceStub
 from maywe.v1.decision_pb2_grpc import DecisionServiceStub
 from maywe.v1.writer_pb2_grpc import WriterServiceStub
 
+from service.client.credentials import ClientCredentials
+
+NO_CREDENTIALS: Final = ClientCredentials()
+
 DEFAULT_ADDRESS: Final = "127.0.0.1:7443"
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0
 
@@ -62,18 +66,19 @@ def open_client(
     decision_address: str = DEFAULT_ADDRESS,
     writer_address: str = DEFAULT_ADDRESS,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    credentials: ClientCredentials = NO_CREDENTIALS,
 ) -> Iterator[Client]:
     """Open channels to both servers, or one when they are one, and close them at the end.
 
     The checks, lists and proofs of `DecisionService` go to the decision server, everything else to
     the writer. Nothing is connected before the first call. `timeout_seconds` is for each call that
-    is no stream, its retries included.
+    is no stream, its retries included. Raises CredentialsError.
     """
     with ExitStack() as stack:
-        decision = stack.enter_context(_channel(decision_address, timeout_seconds))
+        decision = stack.enter_context(_channel(decision_address, timeout_seconds, credentials))
         writer = decision
         if writer_address != decision_address:
-            writer = stack.enter_context(_channel(writer_address, timeout_seconds))
+            writer = stack.enter_context(_channel(writer_address, timeout_seconds, credentials))
         yield Client(
             DecisionServiceStub(decision),
             WriterServiceStub(writer),
@@ -84,8 +89,8 @@ def open_client(
         )
 
 
-def _channel(address: str, timeout_seconds: float) -> grpc.Channel:
-    channel = grpc.insecure_channel(address, channel_options())
+def _channel(address: str, timeout_seconds: float, credentials: ClientCredentials) -> grpc.Channel:
+    channel = credentials.channel(address, channel_options())
     return grpc.intercept_channel(channel, _Deadlines(timeout_seconds))
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import grpc
 
+from service.access.watched_file import Look, look_at
 from service.control.messages import (
     MESSAGE_BYTES_MAX,
     RAISE_FLOORS,
@@ -18,6 +19,7 @@ from service.control.messages import (
     RaiseFloorsRequest,
     encode_request,
 )
+from service.tls import TlsError, TlsFiles, channel_credentials, control_channel_options
 from store.floors import Narrowing
 
 TRY_SECONDS_MAX: Final = 1.0
@@ -64,8 +66,9 @@ class _Telling(NamedTuple):
 class ControlClient:
     """Tells processes of narrowings. Safe to be used by several threads."""
 
-    def __init__(self) -> None:
-        """Begin without connections."""
+    def __init__(self, tls_files: TlsFiles | None = None) -> None:
+        """Begin without connections; with `tls_files` processes have to be the installation's."""
+        self._tls_files = tls_files
         self._lock = threading.Lock()
         self._lanes: dict[tuple[Process, bool], _Lane] = {}
 
@@ -80,7 +83,7 @@ class ControlClient:
         with self._lock:
             lane = self._lanes.get(key)
             if lane is None:
-                lane = self._lanes[key] = _Lane(process)
+                lane = self._lanes[key] = _Lane(process, self._tls_files)
         lane.tell(_Telling(narrowing, done))
 
     def keep_only(self, processes: Collection[Process]) -> None:
@@ -99,13 +102,15 @@ class ControlClient:
 class _Lane:
     """A connection with one call under way at most: what comes meanwhile goes with the next."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, tls_files: TlsFiles | None) -> None:
         self._process = process
+        self._tls_files = tls_files
+        self._look: Look = ()
         self._lock = threading.Lock()
         self._waiting: list[_Telling] = []
         self._is_under_way = False
         self._is_closed = False
-        self._channel, self._call = _connect(process.address)
+        self._channel, self._call = self._connect()
         self._last_code = grpc.StatusCode.OK
 
     def tell(self, telling: _Telling) -> None:
@@ -147,10 +152,14 @@ class _Lane:
         given_up = None
         with self._lock:
             self._is_under_way = False
-            if code is grpc.StatusCode.DEADLINE_EXCEEDED and not self._is_closed:
+            if not self._is_closed and (
                 # What was sent may be lost without a trace: only a new connection tells.
+                code is grpc.StatusCode.DEADLINE_EXCEEDED
+                # A channel goes on with the certificate that it began with.
+                or (code is not grpc.StatusCode.OK and self._has_new_files())
+            ):
                 given_up = self._channel
-                self._channel, self._call = _connect(self._process.address)
+                self._channel, self._call = self._connect()
             is_news = code is not self._last_code
             self._last_code = code
         if given_up is not None:
@@ -167,11 +176,27 @@ class _Lane:
         _report(tellings, is_told=code is grpc.StatusCode.OK)
         self._send_next()
 
+    def _has_new_files(self) -> bool:
+        return self._tls_files is not None and look_at(self._tls_files.paths) != self._look
 
-# In quotes, because only the types of grpc know that it is generic.
-def _connect(address: str) -> "tuple[grpc.Channel, grpc.UnaryUnaryMultiCallable[Any, Any]]":
-    channel = grpc.insecure_channel(address, options=_OPTIONS)
-    return channel, channel.unary_unary(f"/{SERVICE}/{RAISE_FLOORS}")
+    # In quotes, because only the types of grpc know that it is generic.
+    def _connect(self) -> "tuple[grpc.Channel, grpc.UnaryUnaryMultiCallable[Any, Any]]":
+        address, files = self._process.address, self._tls_files
+        if files is None:
+            channel = grpc.insecure_channel(address, options=_OPTIONS)
+        else:
+            self._look = look_at(files.paths)
+            try:
+                credentials = channel_credentials(files)
+            except TlsError as error:
+                # Being replaced perhaps: nobody answers without a certificate, so it is tried
+                # again with the files that are there then.
+                _logger.warning("telling processes of narrowings: %s", error)
+                credentials = grpc.ssl_channel_credentials()
+                self._look = ()
+            options = [*_OPTIONS, *control_channel_options()]
+            channel = grpc.secure_channel(address, credentials, options=options)
+        return channel, channel.unary_unary(f"/{SERVICE}/{RAISE_FLOORS}")
 
 
 def _divided(waiting: list[_Telling]) -> tuple[list[_Telling], list[_Telling]]:

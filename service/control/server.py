@@ -19,6 +19,7 @@ from service.control.messages import (
     UnreadableMessageError,
     decode_request,
 )
+from service.tls import TlsError, TlsFiles, is_of_installation, server_credentials
 from store.guard import GuardKeeper
 from store.publications import Catalogs
 
@@ -54,9 +55,19 @@ class ControlServer:
     """
 
     def __init__(
-        self, keeper: GuardKeeper, catalogs: Catalogs, process_id: str, listen: str
+        self,
+        keeper: GuardKeeper,
+        catalogs: Catalogs,
+        process_id: str,
+        listen: str,
+        tls_files: TlsFiles | None = None,
     ) -> None:
-        """Listen on HOST:PORT once entered; port 0 chooses a free one."""
+        """Listen on HOST:PORT once entered; port 0 chooses a free one.
+
+        With `tls_files` only the installation's own processes are heeded; without them it MUST be
+        out of reach for others.
+        """
+        self._tls_files = tls_files
         self._keeper = keeper
         self._catalogs = catalogs
         self._process_id = process_id
@@ -78,9 +89,16 @@ class ControlServer:
         return f"{self._listen.rpartition(':')[0]}:{self._port}"
 
     def __enter__(self) -> Self:
-        """Begin to listen. Raises ControlListenError."""
+        """Begin to listen. Raises ControlListenError and TlsError."""
         try:
-            self._port = self._server.add_insecure_port(self._listen)
+            if self._tls_files is None:
+                self._port = self._server.add_insecure_port(self._listen)
+            else:
+                credentials = server_credentials(self._tls_files)
+                self._port = self._server.add_secure_port(self._listen, credentials)
+        except TlsError:
+            self._executor.shutdown()
+            raise
         except RuntimeError as error:
             self._executor.shutdown()
             raise ControlListenError(self._listen) from error
@@ -98,6 +116,9 @@ class ControlServer:
         self._executor.shutdown()
 
     def _raise_floors(self, data: bytes, context: grpc.ServicerContext) -> bytes:
+        if self._tls_files is not None and not is_of_installation(context):
+            _logger.warning("refused to heed a writer: its certificate is not the installation's")
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "not of this installation")
         try:
             request = decode_request(data)
         except UnreadableMessageError as error:

@@ -210,6 +210,7 @@ def recorded_event_message(recorded: RecordedEvent) -> event_pb2.RecordedEvent:
         recorded_at=timestamp(recorded.recorded_at),
         voided_by_event_id=recorded.voided_by_event_id,
         voided_at=optional_timestamp(recorded.voided_at),
+        caller=recorded.event.caller,
     )
 
 

@@ -14,6 +14,7 @@ from decision.errors import (
     PublicationRefusedError,
     UnavailableError,
 )
+from service.access.gate import calling
 from service.composition import Application
 from service.conversion.catalogs import (
     fault_message,
@@ -27,6 +28,7 @@ from service.conversion.reading import optional_instant
 from service.servicers.acknowledging import Acknowledger
 from store.cursors import CursorKind, decode_cursor, encode_cursor
 from store.database import reading
+from store.handing_in import hand_in, refuse_unless_handed_in
 from store.knowledge import draw_now, refuse_future
 from store.preview import preview
 from store.publications import get_publication, list_newest_publications
@@ -128,7 +130,11 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         if not 0 <= sample_size <= SAMPLE_SIZE_MAX:
             problem = f"{sample_size} is not from 0 to {SAMPLE_SIZE_MAX}"
             raise InvalidArgumentError(FieldFault("sample_size", problem))
-        return preview_message(
+        caller = calling()
+        if request.hand_in and not caller:
+            problem = "needs callers that are identified, so that two can be told apart"
+            raise InvalidArgumentError(FieldFault("hand_in", problem))
+        response = preview_message(
             preview(
                 self._application.engine,
                 self._application.catalogs,
@@ -138,6 +144,9 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
                 lambda: self._application.stopping.is_set() or not context.is_active(),
             )
         )
+        if request.hand_in:
+            hand_in(self._application.engine, request.document, caller)
+        return response
 
     def Publish(
         self, request: catalog_pb2.PublishRequest, context: grpc.ServicerContext
@@ -146,6 +155,9 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         if request.HasField("expected_number") and request.expected_number < 0:
             problem = f"{request.expected_number} is no number of a publication; 0 is none"
             raise InvalidArgumentError(FieldFault("expected_number", problem))
+        publisher = _publisher(request.publisher, calling())
+        if self._application.settings.is_four_eyes:
+            refuse_unless_handed_in(self._application.engine, request.document, publisher)
         recorded = publish(
             self._application.engine,
             self._application.catalogs,
@@ -153,7 +165,7 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
                 publication_id=request.publication_id,
                 document=request.document,
                 content=read_content(request),
-                publisher=request.publisher,
+                publisher=publisher,
                 comment=request.comment,
                 expected_number=(
                     request.expected_number if request.HasField("expected_number") else None
@@ -193,3 +205,11 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         return len(metas) == SHARD_COUNT and all(
             meta is not None and meta.publication >= number for meta in metas.values()
         )
+
+
+def _publisher(said: str, caller: str) -> str:
+    """Give who publishes: the caller, where callers are identified, and nobody else."""
+    if caller and said not in ("", caller):
+        problem = f"is the caller, {caller!r}: leave it out"
+        raise InvalidArgumentError(FieldFault("publisher", problem))
+    return caller or said

@@ -13,6 +13,7 @@ from maywe.v1 import writer_pb2
 
 from decision.errors import FieldFault, InvalidArgumentError
 from decision.event_rules import check_identifier
+from service.access.gate import calling
 from service.composition import Application
 from service.conversion.writing import durability_value
 from service.errors import ShuttingDownError, StreamOrderError
@@ -38,6 +39,7 @@ def import_events(
 ) -> Iterator[writer_pb2.ImportEventsResponse]:
     """Answer the messages of one import stream."""
     acknowledger = Acknowledger(application)
+    caller = calling()
 
     def ask_whether_to_stop() -> None:
         if application.stopping.is_set():
@@ -54,8 +56,8 @@ def import_events(
         )
         # Of what earlier streams settled, nobody knows here whether it became effective.
         is_all_effective = progress.next_position == FIRST_POSITION
-        settling = _Settling(application, progress, ask_whether_to_stop)
-        for chunk in _ahead(_cut_chunks(requests, progress.next_position)):
+        settling = _Settling(application, progress, ask_whether_to_stop, caller)
+        for chunk in _ahead(_cut_chunks(requests, progress.next_position, caller)):
             ask_whether_to_stop()
             settled = settling.settle(chunk.runs)
             progress.advance(chunk.last_position + 1, settled.counts)
@@ -136,7 +138,7 @@ class _Chunk(NamedTuple):
 
 
 def _cut_chunks(
-    requests: Iterator[writer_pb2.ImportEventsRequest], next_position: int
+    requests: Iterator[writer_pb2.ImportEventsRequest], next_position: int, caller: str
 ) -> Iterator[_Chunk]:
     """Read chunks, leaving out what is below the position to resume from, and cut them."""
     last_position = 0
@@ -148,7 +150,7 @@ def _cut_chunks(
             last_position,
             len(items) - len(new),
             [
-                _Run(run, []) if changes_identity else _Run([], pieces_of(run))
+                _Run(run, []) if changes_identity else _Run([], pieces_of(run, caller))
                 for changes_identity, run in runs_of(new)
             ],
         )
@@ -178,7 +180,9 @@ class _Settling:
         application: Application,
         progress: ImportProgress,
         ask_whether_to_stop: Callable[[], None],
+        caller: str,
     ) -> None:
+        self._caller = caller
         self._application = application
         self._desk = progress.desk
         self._ask_whether_to_stop = ask_whether_to_stop
@@ -188,7 +192,9 @@ class _Settling:
         for in_order, pieces in runs:
             if in_order:
                 catalog = self._application.catalogs.newest().catalog
-                settled.append(record_in_order(in_order, self._application.recorder, catalog))
+                settled.append(
+                    record_in_order(in_order, self._application.recorder, catalog, self._caller)
+                )
             else:
                 outcomes = self._desk.settle(IMPORT_KIND, pieces, self._ask_whether_to_stop)
                 settled += [decode(outcome) for outcome in outcomes]

@@ -15,6 +15,7 @@ from decision.effects import (
     effect_of_revocation,
 )
 from decision.events import Consent
+from service.access.gate import calling
 from service.composition import Application
 from service.conversion.reading import EventRequest, read_event
 from service.conversion.writing import (
@@ -127,7 +128,7 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
 
     def _record(self, request: EventRequest) -> Recorded:
         event = read_event(request, self._application.catalogs.newest().catalog)
-        return self._recorder.record_one(event)
+        return self._recorder.record_one(event._replace(caller=calling()))
 
     def _answer(
         self,

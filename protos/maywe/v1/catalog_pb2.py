@@ -27,7 +27,7 @@ from maywe.v1 import common_pb2 as maywe_dot_v1_dot_common__pb2
 from maywe.v1 import evidence_pb2 as maywe_dot_v1_dot_evidence__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16maywe/v1/catalog.proto\x12\x08maywe.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15maywe/v1/common.proto\x1a\x17maywe/v1/evidence.proto\"A\n\x11GetCatalogRequest\x12,\n\x08known_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x85\x01\n\x12GetCatalogResponse\x12\x33\n\x0bpublication\x18\x01 \x01(\x0b\x32\x1e.maywe.v1.PublicationReference\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12(\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x18.maywe.v1.DocumentFormat\"@\n\x17ListPublicationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"i\n\x18ListPublicationsResponse\x12\x34\n\x0cpublications\x18\x01 \x03(\x0b\x32\x1e.maywe.v1.PublicationReference\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x16ValidateCatalogRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12(\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x18.maywe.v1.DocumentFormat\"V\n\x17ValidateCatalogResponse\x12&\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x16.maywe.v1.CatalogFault\x12\x13\n\x0b\x62\x61se_number\x18\x02 \x01(\x05\"`\n\x0c\x43\x61talogFault\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07problem\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\x12!\n\x04kind\x18\x04 \x01(\x0e\x32\x13.maywe.v1.FaultKind\"\x81\x01\n\x19PreviewPublicationRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12(\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x18.maywe.v1.DocumentFormat\x12\x18\n\x0bsample_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x42\x0e\n\x0c_sample_size\"\xfa\x02\n\x1aPreviewPublicationResponse\x12\x13\n\x0b\x62\x61se_number\x18\x01 \x01(\x05\x12/\n\x0b\x63ompared_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63ustomer_count\x18\x03 \x01(\x03\x12\x15\n\rgaining_count\x18\x04 \x01(\x03\x12\x14\n\x0closing_count\x18\x05 \x01(\x03\x12\x15\n\rchanged_count\x18\x06 \x01(\x03\x12%\n\x06scopes\x18\x07 \x03(\x0b\x32\x15.maywe.v1.ScopeEffect\x12)\n\x08partners\x18\x08 \x03(\x0b\x32\x17.maywe.v1.PartnerEffect\x12)\n\x07samples\x18\t \x03(\x0b\x32\x18.maywe.v1.CustomerEffect\x12\x1e\n\x16unmatched_count_before\x18\n \x01(\x03\x12\x1d\n\x15unmatched_count_after\x18\x0b \x01(\x03\"q\n\x0bScopeEffect\x12\x1e\n\x05scope\x18\x01 \x01(\x0b\x32\x0f.maywe.v1.Scope\x12\x15\n\rgaining_count\x18\x02 \x01(\x03\x12\x14\n\x0closing_count\x18\x03 \x01(\x03\x12\x15\n\rchanged_count\x18\x04 \x01(\x03\"d\n\rPartnerEffect\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x15\n\rgaining_count\x18\x02 \x01(\x03\x12\x14\n\x0closing_count\x18\x03 \x01(\x03\x12\x15\n\rchanged_count\x18\x04 \x01(\x03\"M\n\x0e\x43ustomerEffect\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12&\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x15.maywe.v1.ScopeChange\"\xba\x01\n\x0ePublishRequest\x12\x16\n\x0epublication_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12(\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x18.maywe.v1.DocumentFormat\x12\x11\n\tpublisher\x18\x04 \x01(\t\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12\x1c\n\x0f\x65xpected_number\x18\x06 \x01(\x05H\x00\x88\x01\x01\x42\x12\n\x10_expected_number\"U\n\x0fPublishResponse\x12\x32\n\x0f\x61\x63knowledgement\x18\x01 \x01(\x0b\x32\x19.maywe.v1.Acknowledgement\x12\x0e\n\x06number\x18\x02 \x01(\x05\"\'\n\x15GetPublicationRequest\x12\x0e\n\x06number\x18\x01 \x01(\x05\"q\n\x16GetPublicationResponse\x12\x33\n\x0bpublication\x18\x01 \x01(\x0b\x32\x1e.maywe.v1.PublicationReference\x12\"\n\x07rollout\x18\x02 \x01(\x0b\x32\x11.maywe.v1.Rollout\"\xeb\x01\n\x07Rollout\x12%\n\x05state\x18\x01 \x01(\x0e\x32\x16.maywe.v1.RolloutState\x12\x19\n\x11pieces_done_count\x18\x02 \x01(\x03\x12\x14\n\x0cpieces_count\x18\x03 \x01(\x03\x12\x1c\n\x14\x63ustomers_done_count\x18\x04 \x01(\x03\x12\x17\n\x0f\x63ustomers_count\x18\x05 \x01(\x03\x12\x1f\n\x17\x63ustomers_changed_count\x18\x06 \x01(\x03\x12\x30\n\x0c\x65\x66\x66\x65\x63tive_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*e\n\x0e\x44ocumentFormat\x12\x1f\n\x1b\x44OCUMENT_FORMAT_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44OCUMENT_FORMAT_YAML\x10\x01\x12\x18\n\x14\x44OCUMENT_FORMAT_JSON\x10\x02*X\n\tFaultKind\x12\x1a\n\x16\x46\x41ULT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46\x41ULT_KIND_INVALID\x10\x01\x12\x17\n\x13\x46\x41ULT_KIND_CONFLICT\x10\x02*\xa3\x01\n\x0cRolloutState\x12\x1d\n\x19ROLLOUT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ROLLOUT_STATE_RECORDED\x10\x01\x12\x1d\n\x19ROLLOUT_STATE_ROLLING_OUT\x10\x02\x12\x1b\n\x17ROLLOUT_STATE_EFFECTIVE\x10\x03\x12\x1c\n\x18ROLLOUT_STATE_SUPERSEDED\x10\x04\x32\x82\x04\n\x0e\x43\x61talogService\x12G\n\nGetCatalog\x12\x1b.maywe.v1.GetCatalogRequest\x1a\x1c.maywe.v1.GetCatalogResponse\x12Y\n\x10ListPublications\x12!.maywe.v1.ListPublicationsRequest\x1a\".maywe.v1.ListPublicationsResponse\x12V\n\x0fValidateCatalog\x12 .maywe.v1.ValidateCatalogRequest\x1a!.maywe.v1.ValidateCatalogResponse\x12_\n\x12PreviewPublication\x12#.maywe.v1.PreviewPublicationRequest\x1a$.maywe.v1.PreviewPublicationResponse\x12>\n\x07Publish\x12\x18.maywe.v1.PublishRequest\x1a\x19.maywe.v1.PublishResponse\x12S\n\x0eGetPublication\x12\x1f.maywe.v1.GetPublicationRequest\x1a .maywe.v1.GetPublicationResponseB,\n\x08maywe.v1B\x0c\x43\x61talogProtoP\x01Z\x10maywe/v1;maywev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16maywe/v1/catalog.proto\x12\x08maywe.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15maywe/v1/common.proto\x1a\x17maywe/v1/evidence.proto\"A\n\x11GetCatalogRequest\x12,\n\x08known_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x85\x01\n\x12GetCatalogResponse\x12\x33\n\x0bpublication\x18\x01 \x01(\x0b\x32\x1e.maywe.v1.PublicationReference\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12(\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x18.maywe.v1.DocumentFormat\"@\n\x17ListPublicationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"i\n\x18ListPublicationsResponse\x12\x34\n\x0cpublications\x18\x01 \x03(\x0b\x32\x1e.maywe.v1.PublicationReference\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x16ValidateCatalogRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12(\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x18.maywe.v1.DocumentFormat\"V\n\x17ValidateCatalogResponse\x12&\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x16.maywe.v1.CatalogFault\x12\x13\n\x0b\x62\x61se_number\x18\x02 \x01(\x05\"`\n\x0c\x43\x61talogFault\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07problem\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\x12!\n\x04kind\x18\x04 \x01(\x0e\x32\x13.maywe.v1.FaultKind\"\x92\x01\n\x19PreviewPublicationRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12(\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x18.maywe.v1.DocumentFormat\x12\x18\n\x0bsample_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07hand_in\x18\x04 \x01(\x08\x42\x0e\n\x0c_sample_size\"\xfa\x02\n\x1aPreviewPublicationResponse\x12\x13\n\x0b\x62\x61se_number\x18\x01 \x01(\x05\x12/\n\x0b\x63ompared_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63ustomer_count\x18\x03 \x01(\x03\x12\x15\n\rgaining_count\x18\x04 \x01(\x03\x12\x14\n\x0closing_count\x18\x05 \x01(\x03\x12\x15\n\rchanged_count\x18\x06 \x01(\x03\x12%\n\x06scopes\x18\x07 \x03(\x0b\x32\x15.maywe.v1.ScopeEffect\x12)\n\x08partners\x18\x08 \x03(\x0b\x32\x17.maywe.v1.PartnerEffect\x12)\n\x07samples\x18\t \x03(\x0b\x32\x18.maywe.v1.CustomerEffect\x12\x1e\n\x16unmatched_count_before\x18\n \x01(\x03\x12\x1d\n\x15unmatched_count_after\x18\x0b \x01(\x03\"q\n\x0bScopeEffect\x12\x1e\n\x05scope\x18\x01 \x01(\x0b\x32\x0f.maywe.v1.Scope\x12\x15\n\rgaining_count\x18\x02 \x01(\x03\x12\x14\n\x0closing_count\x18\x03 \x01(\x03\x12\x15\n\rchanged_count\x18\x04 \x01(\x03\"d\n\rPartnerEffect\x12\x0f\n\x07partner\x18\x01 \x01(\t\x12\x15\n\rgaining_count\x18\x02 \x01(\x03\x12\x14\n\x0closing_count\x18\x03 \x01(\x03\x12\x15\n\rchanged_count\x18\x04 \x01(\x03\"M\n\x0e\x43ustomerEffect\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12&\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x15.maywe.v1.ScopeChange\"\xba\x01\n\x0ePublishRequest\x12\x16\n\x0epublication_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\x12(\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x18.maywe.v1.DocumentFormat\x12\x11\n\tpublisher\x18\x04 \x01(\t\x12\x0f\n\x07\x63omment\x18\x05 \x01(\t\x12\x1c\n\x0f\x65xpected_number\x18\x06 \x01(\x05H\x00\x88\x01\x01\x42\x12\n\x10_expected_number\"U\n\x0fPublishResponse\x12\x32\n\x0f\x61\x63knowledgement\x18\x01 \x01(\x0b\x32\x19.maywe.v1.Acknowledgement\x12\x0e\n\x06number\x18\x02 \x01(\x05\"\'\n\x15GetPublicationRequest\x12\x0e\n\x06number\x18\x01 \x01(\x05\"q\n\x16GetPublicationResponse\x12\x33\n\x0bpublication\x18\x01 \x01(\x0b\x32\x1e.maywe.v1.PublicationReference\x12\"\n\x07rollout\x18\x02 \x01(\x0b\x32\x11.maywe.v1.Rollout\"\xeb\x01\n\x07Rollout\x12%\n\x05state\x18\x01 \x01(\x0e\x32\x16.maywe.v1.RolloutState\x12\x19\n\x11pieces_done_count\x18\x02 \x01(\x03\x12\x14\n\x0cpieces_count\x18\x03 \x01(\x03\x12\x1c\n\x14\x63ustomers_done_count\x18\x04 \x01(\x03\x12\x17\n\x0f\x63ustomers_count\x18\x05 \x01(\x03\x12\x1f\n\x17\x63ustomers_changed_count\x18\x06 \x01(\x03\x12\x30\n\x0c\x65\x66\x66\x65\x63tive_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*e\n\x0e\x44ocumentFormat\x12\x1f\n\x1b\x44OCUMENT_FORMAT_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44OCUMENT_FORMAT_YAML\x10\x01\x12\x18\n\x14\x44OCUMENT_FORMAT_JSON\x10\x02*X\n\tFaultKind\x12\x1a\n\x16\x46\x41ULT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46\x41ULT_KIND_INVALID\x10\x01\x12\x17\n\x13\x46\x41ULT_KIND_CONFLICT\x10\x02*\xa3\x01\n\x0cRolloutState\x12\x1d\n\x19ROLLOUT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ROLLOUT_STATE_RECORDED\x10\x01\x12\x1d\n\x19ROLLOUT_STATE_ROLLING_OUT\x10\x02\x12\x1b\n\x17ROLLOUT_STATE_EFFECTIVE\x10\x03\x12\x1c\n\x18ROLLOUT_STATE_SUPERSEDED\x10\x04\x32\x82\x04\n\x0e\x43\x61talogService\x12G\n\nGetCatalog\x12\x1b.maywe.v1.GetCatalogRequest\x1a\x1c.maywe.v1.GetCatalogResponse\x12Y\n\x10ListPublications\x12!.maywe.v1.ListPublicationsRequest\x1a\".maywe.v1.ListPublicationsResponse\x12V\n\x0fValidateCatalog\x12 .maywe.v1.ValidateCatalogRequest\x1a!.maywe.v1.ValidateCatalogResponse\x12_\n\x12PreviewPublication\x12#.maywe.v1.PreviewPublicationRequest\x1a$.maywe.v1.PreviewPublicationResponse\x12>\n\x07Publish\x12\x18.maywe.v1.PublishRequest\x1a\x19.maywe.v1.PublishResponse\x12S\n\x0eGetPublication\x12\x1f.maywe.v1.GetPublicationRequest\x1a .maywe.v1.GetPublicationResponseB,\n\x08maywe.v1B\x0c\x43\x61talogProtoP\x01Z\x10maywe/v1;maywev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +35,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'maywe.v1.catalog_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\010maywe.v1B\014CatalogProtoP\001Z\020maywe/v1;maywev1'
-  _globals['_DOCUMENTFORMAT']._serialized_start=2244
-  _globals['_DOCUMENTFORMAT']._serialized_end=2345
-  _globals['_FAULTKIND']._serialized_start=2347
-  _globals['_FAULTKIND']._serialized_end=2435
-  _globals['_ROLLOUTSTATE']._serialized_start=2438
-  _globals['_ROLLOUTSTATE']._serialized_end=2601
+  _globals['_DOCUMENTFORMAT']._serialized_start=2261
+  _globals['_DOCUMENTFORMAT']._serialized_end=2362
+  _globals['_FAULTKIND']._serialized_start=2364
+  _globals['_FAULTKIND']._serialized_end=2452
+  _globals['_ROLLOUTSTATE']._serialized_start=2455
+  _globals['_ROLLOUTSTATE']._serialized_end=2618
   _globals['_GETCATALOGREQUEST']._serialized_start=117
   _globals['_GETCATALOGREQUEST']._serialized_end=182
   _globals['_GETCATALOGRESPONSE']._serialized_start=185
@@ -56,25 +56,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOGFAULT']._serialized_start=667
   _globals['_CATALOGFAULT']._serialized_end=763
   _globals['_PREVIEWPUBLICATIONREQUEST']._serialized_start=766
-  _globals['_PREVIEWPUBLICATIONREQUEST']._serialized_end=895
-  _globals['_PREVIEWPUBLICATIONRESPONSE']._serialized_start=898
-  _globals['_PREVIEWPUBLICATIONRESPONSE']._serialized_end=1276
-  _globals['_SCOPEEFFECT']._serialized_start=1278
-  _globals['_SCOPEEFFECT']._serialized_end=1391
-  _globals['_PARTNEREFFECT']._serialized_start=1393
-  _globals['_PARTNEREFFECT']._serialized_end=1493
-  _globals['_CUSTOMEREFFECT']._serialized_start=1495
-  _globals['_CUSTOMEREFFECT']._serialized_end=1572
-  _globals['_PUBLISHREQUEST']._serialized_start=1575
-  _globals['_PUBLISHREQUEST']._serialized_end=1761
-  _globals['_PUBLISHRESPONSE']._serialized_start=1763
-  _globals['_PUBLISHRESPONSE']._serialized_end=1848
-  _globals['_GETPUBLICATIONREQUEST']._serialized_start=1850
-  _globals['_GETPUBLICATIONREQUEST']._serialized_end=1889
-  _globals['_GETPUBLICATIONRESPONSE']._serialized_start=1891
-  _globals['_GETPUBLICATIONRESPONSE']._serialized_end=2004
-  _globals['_ROLLOUT']._serialized_start=2007
-  _globals['_ROLLOUT']._serialized_end=2242
-  _globals['_CATALOGSERVICE']._serialized_start=2604
-  _globals['_CATALOGSERVICE']._serialized_end=3118
+  _globals['_PREVIEWPUBLICATIONREQUEST']._serialized_end=912
+  _globals['_PREVIEWPUBLICATIONRESPONSE']._serialized_start=915
+  _globals['_PREVIEWPUBLICATIONRESPONSE']._serialized_end=1293
+  _globals['_SCOPEEFFECT']._serialized_start=1295
+  _globals['_SCOPEEFFECT']._serialized_end=1408
+  _globals['_PARTNEREFFECT']._serialized_start=1410
+  _globals['_PARTNEREFFECT']._serialized_end=1510
+  _globals['_CUSTOMEREFFECT']._serialized_start=1512
+  _globals['_CUSTOMEREFFECT']._serialized_end=1589
+  _globals['_PUBLISHREQUEST']._serialized_start=1592
+  _globals['_PUBLISHREQUEST']._serialized_end=1778
+  _globals['_PUBLISHRESPONSE']._serialized_start=1780
+  _globals['_PUBLISHRESPONSE']._serialized_end=1865
+  _globals['_GETPUBLICATIONREQUEST']._serialized_start=1867
+  _globals['_GETPUBLICATIONREQUEST']._serialized_end=1906
+  _globals['_GETPUBLICATIONRESPONSE']._serialized_start=1908
+  _globals['_GETPUBLICATIONRESPONSE']._serialized_end=2021
+  _globals['_ROLLOUT']._serialized_start=2024
+  _globals['_ROLLOUT']._serialized_end=2259
+  _globals['_CATALOGSERVICE']._serialized_start=2621
+  _globals['_CATALOGSERVICE']._serialized_end=3135
 # @@protoc_insertion_point(module_scope)

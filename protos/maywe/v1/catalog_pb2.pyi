@@ -104,14 +104,16 @@ class CatalogFault(_message.Message):
     def __init__(self, path: _Optional[str] = ..., problem: _Optional[str] = ..., remedy: _Optional[str] = ..., kind: _Optional[_Union[FaultKind, str]] = ...) -> None: ...
 
 class PreviewPublicationRequest(_message.Message):
-    __slots__ = ("document", "format", "sample_size")
+    __slots__ = ("document", "format", "sample_size", "hand_in")
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    HAND_IN_FIELD_NUMBER: _ClassVar[int]
     document: str
     format: DocumentFormat
     sample_size: int
-    def __init__(self, document: _Optional[str] = ..., format: _Optional[_Union[DocumentFormat, str]] = ..., sample_size: _Optional[int] = ...) -> None: ...
+    hand_in: bool
+    def __init__(self, document: _Optional[str] = ..., format: _Optional[_Union[DocumentFormat, str]] = ..., sample_size: _Optional[int] = ..., hand_in: _Optional[bool] = ...) -> None: ...
 
 class PreviewPublicationResponse(_message.Message):
     __slots__ = ("base_number", "compared_at", "customer_count", "gaining_count", "losing_count", "changed_count", "scopes", "partners", "samples", "unmatched_count_before", "unmatched_count_after")

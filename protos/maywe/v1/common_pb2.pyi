@@ -39,6 +39,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_CONSENT_NOT_YET_VALID: _ClassVar[Reason]
     REASON_NO_CONSENT: _ClassVar[Reason]
     REASON_UNAVAILABLE: _ClassVar[Reason]
+    REASON_WITHHELD: _ClassVar[Reason]
 
 class ChangeDirection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -79,6 +80,7 @@ REASON_CONSENT_EXPIRED: Reason
 REASON_CONSENT_NOT_YET_VALID: Reason
 REASON_NO_CONSENT: Reason
 REASON_UNAVAILABLE: Reason
+REASON_WITHHELD: Reason
 CHANGE_DIRECTION_UNSPECIFIED: ChangeDirection
 CHANGE_DIRECTION_NARROWED: ChangeDirection
 CHANGE_DIRECTION_WIDENED: ChangeDirection

@@ -178,13 +178,15 @@ class Event(_message.Message):
     def __init__(self, purchase: _Optional[_Union[RecordPurchaseRequest, _Mapping]] = ..., product_closing: _Optional[_Union[CloseProductRequest, _Mapping]] = ..., consent: _Optional[_Union[RecordConsentRequest, _Mapping]] = ..., revocation: _Optional[_Union[RevokeRequest, _Mapping]] = ..., restriction: _Optional[_Union[RestrictRequest, _Mapping]] = ..., lifting: _Optional[_Union[LiftRestrictionRequest, _Mapping]] = ..., acquisition: _Optional[_Union[RecordAcquisitionRequest, _Mapping]] = ..., voiding: _Optional[_Union[VoidEventRequest, _Mapping]] = ..., merge: _Optional[_Union[MergeCustomersRequest, _Mapping]] = ..., split: _Optional[_Union[SplitCustomerRequest, _Mapping]] = ...) -> None: ...
 
 class RecordedEvent(_message.Message):
-    __slots__ = ("event", "recorded_at", "voided_by_event_id", "voided_at")
+    __slots__ = ("event", "recorded_at", "voided_by_event_id", "voided_at", "caller")
     EVENT_FIELD_NUMBER: _ClassVar[int]
     RECORDED_AT_FIELD_NUMBER: _ClassVar[int]
     VOIDED_BY_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     VOIDED_AT_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
     event: Event
     recorded_at: _timestamp_pb2.Timestamp
     voided_by_event_id: str
     voided_at: _timestamp_pb2.Timestamp
-    def __init__(self, event: _Optional[_Union[Event, _Mapping]] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., voided_by_event_id: _Optional[str] = ..., voided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    caller: str
+    def __init__(self, event: _Optional[_Union[Event, _Mapping]] = ..., recorded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., voided_by_event_id: _Optional[str] = ..., voided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., caller: _Optional[str] = ...) -> None: ...

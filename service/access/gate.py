@@ -1,0 +1,227 @@
+"""The gate: every call is identified, allowed and counted here before it does anything.
+
+What lives here: the order of these, and the log of what was refused. It runs in the thread of the
+call, because only there gRPC tells about the connection; for a caller seen before it takes a few
+microseconds.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import grpc
+
+from decision.errors import (
+    MayweError,
+    NotPermittedError,
+    OverloadedError,
+    UnidentifiedError,
+)
+from service.access.callers_file import CallersFileError, read_callers
+from service.access.certificates import Certificates
+from service.access.keys import KeySet
+from service.access.limits import Limiter
+from service.access.own import IsOnePerson
+from service.access.roles import Caller, CallerLimits, Callers
+from service.access.table import IN_FULL, TABLE, Open, Rule
+from service.access.tokens import TokenRules, Tokens
+from service.access.watched_file import Look, look_at
+
+AUTHORIZATION: Final = "authorization"
+
+OVER_LIMIT_LOG_SECONDS: Final = 1.0
+"""Calls over the limit of one caller are logged together, this far apart: they come in crowds."""
+
+CALLERS_OVER_LIMIT_MAX: Final = 10_000
+
+_logger = logging.getLogger(__name__)
+
+
+class GateSettings(NamedTuple):
+    """By what callers are known; `callers_file` and `token_keys` are empty where not used."""
+
+    has_certificates: bool
+    callers_file: str
+    token_keys: str
+    token_rules: TokenRules
+    limits: CallerLimits
+
+
+class Gate:
+    """Lets calls in. Safe to be used by several threads; `refresh` MUST be called all the time."""
+
+    def __init__(self, settings: GateSettings, is_one_person: IsOnePerson) -> None:
+        """Read whom to let in. Raises CallersFileError, KeySetError and OSError."""
+        self._callers_path = Path(settings.callers_file) if settings.callers_file else None
+        self._callers: Callers = {}
+        self._look: Look = ()
+        if self._callers_path is not None:
+            self._look = look_at([self._callers_path])
+            self._callers = read_callers(self._callers_path)
+        self._keys = KeySet(settings.token_keys) if settings.token_keys else None
+        self._tokens = (
+            Tokens(settings.token_rules, self._keys, lambda: self._callers)
+            if self._keys is not None
+            else None
+        )
+        self._certificates = (
+            Certificates(lambda: self._callers) if settings.has_certificates else None
+        )
+        self._limiter = Limiter(settings.limits)
+        self._is_one_person = is_one_person
+        self._over_limit = _OverLimitLog()
+
+    def refresh(self) -> None:
+        """Take over keys and callers that have changed; what is faulty leaves those before."""
+        if self._keys is not None:
+            self._keys.refresh()
+        if self._callers_path is None:
+            return
+        look = look_at([self._callers_path])
+        if look == self._look:
+            return
+        self._look = look
+        try:
+            self._callers = read_callers(self._callers_path)
+            _logger.info("the file of callers has changed, %d are known now", len(self._callers))
+        except (CallersFileError, OSError) as error:
+            _logger.error("%s; the callers known before stay", _text_of(error))  # noqa: TRY400 - no trace, a file is faulty
+
+    def enter(self, method: str, context: grpc.ServicerContext) -> tuple[Caller, Rule]:
+        """Identify the caller of a method, and give how they may call it; their call is counted.
+
+        Raises UnidentifiedError, NotPermittedError and OverloadedError, all of them logged.
+        """
+        caller: Caller | None = None
+        try:
+            caller = self._identify(context)
+            rule = _pass_of(method, caller)
+            self._limiter.take_call(caller)
+            return caller, rule
+        except MayweError as error:
+            self.log_refusal(method, caller, error)
+            raise
+
+    def look_again(self, method: str, context: grpc.ServicerContext) -> None:
+        """Refuse to go on with a stream that its caller may no longer have; raises as `enter`."""
+        caller: Caller | None = None
+        try:
+            caller = self._identify(context)
+            _pass_of(method, caller)
+        except MayweError as error:
+            self.log_refusal(method, caller, error)
+            raise
+
+    def check(self, method: str, caller: Caller, rule: Rule, request: Any) -> None:  # noqa: ANN401 - any message
+        """Check what is asked about. Raises NotPermittedError, logged, and InvalidArgumentError."""
+        if rule.check is None:
+            return
+        try:
+            rule.check(request, caller, self._is_one_person)
+        except NotPermittedError as error:
+            self.log_refusal(method, caller, error)
+            raise
+
+    def open_stream(self, method: str, caller: Caller) -> Callable[[], None]:
+        """Count a stream, and give what ends it. Raises OverloadedError, logged."""
+        try:
+            return self._limiter.open_stream(caller)
+        except OverloadedError as error:
+            self.log_refusal(method, caller, error)
+            raise
+
+    def log_refusal(self, method: str, caller: Caller | None, error: MayweError) -> None:
+        """Log a refused call; every text here is our own and names nobody's customer."""
+        name = "somebody unidentified" if caller is None else caller.name
+        if isinstance(error, OverloadedError) and caller is not None:
+            self._over_limit.add(caller.key, name, method, str(error))
+        else:
+            _logger.warning("refused %s to %s: %s", method, name, error)
+
+    def _identify(self, context: grpc.ServicerContext) -> Caller:
+        for name, value in context.invocation_metadata():
+            if name == AUTHORIZATION:
+                if self._tokens is None or not isinstance(value, str):
+                    message = "tokens are not accepted here"
+                    raise UnidentifiedError(message)
+                # A token says who asks even where the connection has a certificate.
+                return self._tokens.caller_of(value)
+        if self._certificates is None:
+            message = "there is no token"
+            raise UnidentifiedError(message)
+        return self._certificates.caller_of(context)
+
+
+def _pass_of(method: str, caller: Caller) -> Rule:
+    """Give how a caller may call a method, kept with the caller. Raises NotPermittedError."""
+    rule = caller.passes.get(method)
+    if rule is None:
+        rule = caller.passes[method] = _rule_of(method, caller)
+    if not isinstance(rule, Rule):
+        message = "no role of the caller allows this call"
+        raise NotPermittedError(message)
+    return rule
+
+
+def _rule_of(method: str, caller: Caller) -> Rule | bool:
+    """Give how a caller may call a method, in full if any of the roles says so; else False."""
+    rules = TABLE.get(method)
+    if rules is None:
+        return False
+    if isinstance(rules, Open):
+        return IN_FULL
+    found = [rules[kind] for kind in caller.kinds if kind in rules]
+    if any(rule.check is None for rule in found):
+        return IN_FULL
+    # Of any method, one kind of role at most is held to its own.
+    return found[0] if found else False
+
+
+class _OverLimitLog:
+    """Logs calls that were refused over a limit: the first at once, the others once a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since: dict[str, tuple[float, int]] = {}
+
+    def add(self, key: str, name: str, method: str, reason: str) -> None:
+        now = time.monotonic()
+        with self._lock:
+            logged_at, count = self._since.get(key, (float("-inf"), 0))
+            if now - logged_at < OVER_LIMIT_LOG_SECONDS:
+                self._since[key] = logged_at, count + 1
+                return
+            if len(self._since) >= CALLERS_OVER_LIMIT_MAX:
+                self._since.clear()
+            self._since[key] = now, 0
+        more = f" (and {count} more since)" if count else ""
+        _logger.warning("refused %s to %s: %s%s", method, name, reason, more)
+
+
+def _text_of(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"the file of callers can not be read: {error.strerror}"
+    return str(error)
+
+
+class _OfThread(threading.local):
+    name: str = ""
+
+
+_of_thread: Final = _OfThread()
+
+
+def note_caller(name: str) -> None:
+    """Keep who makes the call that this thread begins to serve."""
+    _of_thread.name = name
+
+
+def calling() -> str:
+    """Give the name of the caller whose call this thread serves; empty if not identified.
+
+    MUST be asked in the thread of the call, before it gives a first answer of a stream.
+    """
+    return _of_thread.name

@@ -1,0 +1,647 @@
+"""Who may call what, call by call for every role, against a real server that knows its callers."""
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from maywe.v1 import (
+    catalog_pb2,
+    common_pb2,
+    consent_pb2,
+    decision_pb2,
+    event_pb2,
+    writer_pb2,
+)
+
+from service.access.roles import RoleKind
+from service.access.table import DOCUMENT, TABLE, Open, table_text
+from tests.access import METHODS, ended_with, first_answer
+from tests.authority import AUDIENCE, ISSUER, TokenIssuer
+from tests.integration.service_builders import at, catalog, consent, new_id
+from tests.running import RunningMaywe, running_maywe
+from tests.servers import ServerUrls, new_database
+
+DENIED = grpc.StatusCode.PERMISSION_DENIED
+UNKNOWN = grpc.StatusCode.UNAUTHENTICATED
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A server that knows its callers by their tokens."""
+
+    maywe: RunningMaywe
+    channel: grpc.Channel
+    issuer: TokenIssuer
+
+    def token(self, *roles: str, subject: str = "somebody") -> str:
+        """Give a token with roles."""
+        return self.issuer.token(roles, subject)
+
+    def ended_with(self, token: str, service: str, name: str, **fields: object) -> grpc.StatusCode:
+        """Make a call of the contract."""
+        return ended_with(self.channel, f"/maywe.v1.{service}/{name}", fields, token)
+
+    def answer(self, token: str, service: str, name: str, **fields: object) -> object:
+        """Make a call of the contract that succeeds."""
+        return first_answer(self.channel, f"/maywe.v1.{service}/{name}", fields, token)
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    server_urls: ServerUrls, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guarded]:
+    """A server with a catalog and one customer, olga, who is also olga-2."""
+    issuer = TokenIssuer(tmp_path_factory.mktemp("access") / "keys.json")
+    namespace = f"maywe-test-{uuid.uuid4().hex}"
+    with (
+        new_database(server_urls.postgres, template_url=template_database) as database_url,
+        running_maywe(
+            database_url,
+            server_urls.redis,
+            namespace,
+            token_keys=str(issuer.file),
+            token_issuer=ISSUER,
+            token_audience=AUDIENCE,
+        ) as maywe,
+        grpc.insecure_channel(maywe.address) as channel,
+    ):
+        system = Guarded(maywe, channel, issuer)
+        publisher = system.token("catalog.publisher", subject="petrova")
+        system.answer(
+            publisher,
+            "CatalogService",
+            "Publish",
+            publication_id="first",
+            document=json.dumps(catalog()),
+        )
+        writer = system.token("writer", subject="crm")
+        first_answer(
+            channel,
+            "/maywe.v1.WriterService/RecordConsent",
+            consent(customer_id="olga", event_id="olga-consent"),
+            writer,
+        )
+        system.answer(
+            writer,
+            "WriterService",
+            "MergeCustomers",
+            event_id="olga-merge",
+            from_customer_id="olga-2",
+            into_customer_id="olga",
+        )
+        yield system
+
+
+ROLES = {
+    RoleKind.PARTNER: "partner:acme",
+    RoleKind.CUSTOMER: "customer:olga",
+}
+
+OWN = {
+    "/maywe.v1.DecisionService/MayShare": {
+        "customer_id": "olga",
+        "partner": "acme",
+        "datasets": ["contacts"],
+        "purpose": "advertising",
+    },
+    "/maywe.v1.DecisionService/Explain": {"customer_id": "olga"},
+    "/maywe.v1.WriterService/Revoke": {"customer_id": "olga"},
+    "/maywe.v1.ConsentService/GetConsentCard": {"customer_id": "olga"},
+}
+"""What partners and customers may ask; of all others an empty request tells enough."""
+
+
+def test_the_table_has_every_method_that_is_served_and_no_other() -> None:
+    """A method of the contract that nobody thought of fails here."""
+    assert set(TABLE) == set(METHODS)
+
+
+def test_the_document_shows_the_table_of_the_code() -> None:
+    """docs/security.md was written anew after the table changed."""
+    assert table_text() in DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_at_most_one_kind_of_role_is_held_to_its_own_in_each_method() -> None:
+    """Of several rules it would not be clear which one counts."""
+    for rules in TABLE.values():
+        if not isinstance(rules, Open):
+            assert sum(rule.check is not None for rule in rules.values()) <= 1
+
+
+def test_a_method_that_takes_a_stream_knows_no_rule_about_its_request() -> None:
+    """Rules look at one request, and would let a stream through unseen."""
+    streams = {"FilterAudience", "ImportEvents", "ListAllowed", "WatchChanges"}
+    for method, rules in TABLE.items():
+        if method.rpartition("/")[2] in streams and not isinstance(rules, Open):
+            assert all(rule.check is None for rule in rules.values())
+
+
+def _documented() -> dict[tuple[str, str], bool]:
+    """What docs/security.md says: whether a role, as written there, may make a call."""
+    lines = [
+        [cell.strip().strip("`") for cell in line.split("|")[1:-1]]
+        for line in table_text().splitlines()
+    ]
+    roles = lines[0][1:]
+    return {
+        (line[0], role): bool(cell)
+        for line in lines[2:]
+        for role, cell in zip(roles, line[1:], strict=True)
+    }
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", list(RoleKind))
+def test_each_role_may_make_the_calls_of_the_table_and_no_other(
+    guarded: Guarded, method: str, kind: RoleKind
+) -> None:
+    """As the server answers, not as the code reads."""
+    token = guarded.token(ROLES.get(kind, kind.value))
+    code = ended_with(guarded.channel, method, OWN.get(method), token)
+    service, _, name = method[1:].partition("/")
+    may = _documented()[f"{service.rpartition('.')[2]}.{name}", kind.shown]
+    assert code is not UNKNOWN
+    assert (code is not DENIED) == may, code
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_credentials_nothing_can_be_called_but_health(
+    guarded: Guarded, method: str
+) -> None:
+    """Probes have none; reflection is a call like others."""
+    code = ended_with(guarded.channel, method, OWN.get(method))
+    assert (code is not UNKNOWN) == isinstance(TABLE[method], Open), code
+
+
+def _share(customer_id: str, **others: object) -> dict[str, object]:
+    return {
+        "customer_id": customer_id,
+        "partner": "acme",
+        "datasets": ["contacts"],
+        "purpose": "advertising",
+        **others,
+    }
+
+
+class TestPartner:
+    """What a partner may ask, and what it is told."""
+
+    def test_may_not_ask_for_another_even_one_that_does_not_exist(self, guarded: Guarded) -> None:
+        """The refusal is the same, so that it does not tell who else is a partner."""
+        token = guarded.token("partner:other")
+        for partner in ("acme", "nobody"):
+            with pytest.raises(grpc.RpcError) as raised:
+                guarded.answer(
+                    token, "DecisionService", "MayShare", **_share("olga", partner=partner)
+                )
+            assert raised.value.code() is DENIED
+            assert "itself alone" in raised.value.details()
+
+    def test_is_told_alike_of_who_is_unknown_and_who_said_no(self, guarded: Guarded) -> None:
+        """But for the id of the answer and the instant, to the byte."""
+        writer = guarded.token("writer", subject="crm")
+        first_answer(
+            guarded.channel,
+            "/maywe.v1.WriterService/RecordConsent",
+            consent(customer_id="refuser", value="refused"),
+            writer,
+        )
+        token = guarded.token("partner:acme")
+        answers = []
+        for customer_id in ("refuser", "made-up"):
+            answer = guarded.answer(token, "DecisionService", "MayShare", **_share(customer_id))
+            assert isinstance(answer, decision_pb2.MayShareResponse)
+            assert answer.decision_id
+            answer.ClearField("decision_id")
+            answer.ClearField("decided_at")
+            answers.append(answer.SerializeToString(deterministic=True))
+        assert answers[0] == answers[1]
+        told = decision_pb2.MayShareResponse.FromString(answers[0])
+        assert told.reason == told.datasets[0].reason == common_pb2.REASON_WITHHELD
+
+    def test_is_told_what_is_allowed_and_until_when_and_not_why(self, guarded: Guarded) -> None:
+        """No basis, which names a contract, and no version, which tells of changes."""
+        token = guarded.token("partner:acme")
+        answer = guarded.answer(token, "DecisionService", "MayShare", **_share("olga"))
+        assert isinstance(answer, decision_pb2.MayShareResponse)
+        assert answer.verdict == common_pb2.VERDICT_ALLOW
+        assert {field.name for field, _ in answer.ListFields()} == {
+            "verdict",
+            "reason",
+            "not_after",
+            "datasets",
+            "allowed_datasets",
+            "decided_at",
+            "decision_id",
+        }
+        assert {field.name for field, _ in answer.datasets[0].ListFields()} == {
+            "dataset",
+            "verdict",
+            "reason",
+            "not_after",
+        }
+
+    def test_is_refused_a_token_of_a_write(self, guarded: Guarded) -> None:
+        """It would tell whether that write concerns the customer."""
+        token = guarded.token("partner:acme")
+        share = _share("olga") | {"token": "x"}
+        assert guarded.ended_with(token, "DecisionService", "MayShare", **share) is INVALID
+
+    def test_with_decision_read_too_is_answered_in_full(self, guarded: Guarded) -> None:
+        """Several roles add up."""
+        token = guarded.token("partner:other", "decision.read")
+        answer = guarded.answer(token, "DecisionService", "MayShare", **_share("olga"))
+        assert isinstance(answer, decision_pb2.MayShareResponse)
+        assert answer.datasets[0].HasField("basis")
+
+
+class TestCustomer:
+    """What a customer may see and do."""
+
+    def test_sees_their_own_and_that_of_merged_ids(self, guarded: Guarded) -> None:
+        """By any id of theirs, whichever their token names."""
+        for own in ("olga", "olga-2"):
+            token = guarded.token(f"customer:{own}")
+            for asked in ("olga", "olga-2"):
+                card = guarded.answer(token, "ConsentService", "GetConsentCard", customer_id=asked)
+                assert isinstance(card, consent_pb2.GetConsentCardResponse)
+                assert list(card.customer_ids) == ["olga", "olga-2"]
+
+    @pytest.mark.parametrize("other", ["petr", "nobody-at-all", "olga\0", "ольга", ""])
+    def test_is_refused_the_same_whether_another_exists_or_not(
+        self, guarded: Guarded, other: str
+    ) -> None:
+        """The refusal does not tell."""
+        writer = guarded.token("writer", subject="crm")
+        first_answer(
+            guarded.channel,
+            "/maywe.v1.WriterService/RecordConsent",
+            consent(customer_id="petr"),
+            writer,
+        )
+        token = guarded.token("customer:olga")
+        for service, name in (
+            ("ConsentService", "GetConsentCard"),
+            ("DecisionService", "Explain"),
+            ("WriterService", "Revoke"),
+        ):
+            assert guarded.ended_with(token, service, name, customer_id=other) is DENIED
+
+    def test_may_not_ask_what_was_known_earlier(self, guarded: Guarded) -> None:
+        """Then somebody else may have been taken for them."""
+        token = guarded.token("customer:olga")
+        known = at("2026-01-01T00:00:00Z")
+        code = guarded.ended_with(
+            token, "ConsentService", "GetConsentCard", customer_id="olga", known_at=known
+        )
+        assert code is INVALID
+
+    def test_is_not_shown_who_was_taken_for_them(self, guarded: Guarded) -> None:
+        """After a split nothing of the other one is left, not even the id."""
+        writer = guarded.token("writer", subject="crm")
+        for customer_id in ("anna", "maria"):
+            first_answer(
+                guarded.channel,
+                "/maywe.v1.WriterService/RecordConsent",
+                consent(customer_id=customer_id),
+                writer,
+            )
+        guarded.answer(
+            writer,
+            "WriterService",
+            "MergeCustomers",
+            event_id=new_id(),
+            from_customer_id="maria",
+            into_customer_id="anna",
+        )
+        guarded.answer(
+            writer, "WriterService", "SplitCustomer", event_id=new_id(), customer_id="maria"
+        )
+        question = {"contact": common_pb2.ContactQuestion(channel="sms", purpose="advertising")}
+        for own, other in (("anna", "maria"), ("maria", "anna")):
+            token = guarded.token(f"customer:{own}")
+            explained = guarded.answer(
+                token, "DecisionService", "Explain", customer_id=own, **question
+            )
+            assert own in str(explained)
+            assert other not in str(explained)
+            card = guarded.answer(token, "ConsentService", "GetConsentCard", customer_id=own)
+            assert other not in str(card)
+            assert (
+                guarded.ended_with(token, "ConsentService", "GetConsentCard", customer_id=other)
+                is DENIED
+            )
+
+    def test_revokes_under_an_id_of_the_customers_kind(self, guarded: Guarded) -> None:
+        """Others' ids they could take away from whoever is about to use them."""
+        token = guarded.token("customer:olga-3")
+        revocation = {
+            "customer_id": "olga-3",
+            "revoked_at": at("2026-01-01T00:00:00Z"),
+            "selector": common_pb2.Selector(all=True),
+        }
+        code = guarded.ended_with(token, "WriterService", "Revoke", event_id="x-1", **revocation)
+        assert code is INVALID
+        answer = guarded.answer(
+            token, "WriterService", "Revoke", event_id="customer/x-1", **revocation
+        )
+        assert isinstance(answer, writer_pb2.RevokeResponse)
+
+
+class TestRecordedCaller:
+    """Every change in the ledger says who made it."""
+
+    def _events(self, guarded: Guarded, customer_id: str) -> list[event_pb2.RecordedEvent]:
+        answer = guarded.answer(
+            guarded.token("auditor"), "ConsentService", "ListEvents", customer_id=customer_id
+        )
+        assert isinstance(answer, consent_pb2.ListEventsResponse)
+        return list(answer.events)
+
+    def test_is_who_sent_the_event_first(self, guarded: Guarded) -> None:
+        """The same event sent again by somebody else is a repeat, and changes nothing."""
+        event = consent(customer_id="vera")
+        for subject in ("crm", "branch"):
+            answer = first_answer(
+                guarded.channel,
+                "/maywe.v1.WriterService/RecordConsent",
+                event,
+                guarded.token("writer", subject=subject),
+            )
+            assert answer.acknowledgement.repeat == (subject == "branch")
+        assert [one.caller for one in self._events(guarded, "vera")] == ["crm"]
+
+    def test_is_no_customers_name(self, guarded: Guarded) -> None:
+        """The ledger keeps no person's name where it can not be erased."""
+        token = guarded.issuer.token(["customer:zoya"], "zoya@mail.example")
+        guarded.answer(
+            token,
+            "WriterService",
+            "Revoke",
+            event_id="customer/zoya-1",
+            customer_id="zoya",
+            revoked_at=at("2026-01-01T00:00:00Z"),
+            selector=common_pb2.Selector(all=True),
+        )
+        assert [one.caller for one in self._events(guarded, "zoya")] == ["customer"]
+
+    @pytest.mark.parametrize("kind", ["consent", "merge"])
+    def test_is_who_imported(self, guarded: Guarded, kind: str) -> None:
+        """Also where a worker records the events."""
+        customer_id = f"imported-{kind}"
+        event = (
+            event_pb2.Event(consent=consent(customer_id=customer_id))
+            if kind == "consent"
+            else event_pb2.Event(
+                merge=event_pb2.MergeCustomersRequest(
+                    event_id=new_id(), from_customer_id=customer_id, into_customer_id="target"
+                )
+            )
+        )
+        importing = guarded.channel.stream_stream(
+            "/maywe.v1.WriterService/ImportEvents",
+            request_serializer=writer_pb2.ImportEventsRequest.SerializeToString,
+            response_deserializer=writer_pb2.ImportEventsResponse.FromString,
+        )
+        requests = [
+            writer_pb2.ImportEventsRequest(start=writer_pb2.ImportStart(import_id=customer_id)),
+            writer_pb2.ImportEventsRequest(
+                chunk=writer_pb2.ImportChunk(items=[writer_pb2.ImportItem(position=1, event=event)])
+            ),
+        ]
+        token = guarded.token("writer", subject="loader")
+        answers = list(
+            importing(iter(requests), metadata=[("authorization", f"Bearer {token}")], timeout=60)
+        )
+        assert answers[-1].summary.counts.accepted_count == 1
+        assert [one.caller for one in self._events(guarded, customer_id)] == ["loader"]
+
+    def test_of_a_publication_is_its_publisher(self, guarded: Guarded) -> None:
+        """Nobody publishes in another's name."""
+        token = guarded.token("catalog.publisher", subject="petrova")
+        asked = {"publication_id": "first", "document": json.dumps(catalog())}
+        code = guarded.ended_with(token, "CatalogService", "Publish", publisher="x", **asked)
+        assert code is INVALID
+        listed = guarded.answer(token, "CatalogService", "ListPublications")
+        assert isinstance(listed, catalog_pb2.ListPublicationsResponse)
+        assert listed.publications[-1].publisher == "petrova"
+
+
+class TestLog:
+    """What is logged of refused calls."""
+
+    def test_names_caller_method_and_reason_and_no_customer(
+        self, guarded: Guarded, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Neither of the request nor of the token."""
+        with caplog.at_level(logging.WARNING):
+            guarded.ended_with(
+                guarded.token("writer", subject="crm"),
+                "DecisionService",
+                "MayContact",
+                customer_id="secret-person",
+            )
+            guarded.ended_with(
+                guarded.issuer.token(["customer:secret-id"], "secret-name"),
+                "ConsentService",
+                "GetConsentCard",
+                customer_id="secret-person",
+            )
+            guarded.ended_with("not.a.token", "DecisionService", "MayContact")
+        refused = [text for text in caplog.messages if text.startswith("refused")]
+        unread = "the token does not hold: it can not be read"
+        assert refused == [
+            f"refused /maywe.v1.{call} to {caller}: {reason}"
+            for call, caller, reason in (
+                ("DecisionService/MayContact", "crm", "no role of the caller allows this call"),
+                (
+                    "ConsentService/GetConsentCard",
+                    "customer",
+                    "a customer may see and revoke their own alone",
+                ),
+                ("DecisionService/MayContact", "somebody unidentified", unread),
+            )
+        ]
+        assert "secret" not in caplog.text
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _retry_milliseconds(error: grpc.RpcError) -> int:
+    status = rpc_status.from_call(error)
+    retry = error_details_pb2.RetryInfo()
+    for detail in status.details:
+        if detail.Unpack(retry):
+            return retry.retry_delay.ToMilliseconds()
+    return 0
+
+
+@pytest.fixture
+def callers_file(tmp_path: Path) -> Path:
+    """A file of callers, of whom one has narrow limits."""
+    path = tmp_path / "callers.yaml"
+    path.write_text(
+        "callers:\n"
+        "  - name: narrow\n"
+        "    token: {subject: slow-subject}\n"
+        "    roles: [decision.read]\n"
+        "    calls_per_second: 2\n"
+        "    streams: 1\n"
+    )
+    return path
+
+
+class TestSettings:
+    """Servers of their own: limits, four eyes, rotation."""
+
+    @pytest.fixture
+    def issuer(self, tmp_path: Path) -> TokenIssuer:
+        return TokenIssuer(tmp_path / "keys.json")
+
+    @pytest.fixture
+    def system(
+        self,
+        database_url: str,
+        redis_url: str,
+        redis_namespace: str,
+        issuer: TokenIssuer,
+        callers_file: Path,
+        request: pytest.FixtureRequest,
+    ) -> Iterator[Guarded]:
+        """A server whose callers the file and the issuer name."""
+        with (
+            running_maywe(
+                database_url,
+                redis_url,
+                redis_namespace,
+                token_keys=str(issuer.file),
+                token_issuer=ISSUER,
+                token_audience=AUDIENCE,
+                callers_file=str(callers_file),
+                **getattr(request, "param", {}),
+            ) as maywe,
+            grpc.insecure_channel(maywe.address) as channel,
+        ):
+            yield Guarded(maywe, channel, issuer)
+
+    def test_calls_beyond_the_limit_are_refused_until_later(self, system: Guarded) -> None:
+        """With the reason, and how long to wait."""
+        token = system.issuer.token([], "slow-subject")
+        errors = []
+        for _ in range(6):
+            try:
+                system.answer(token, "DecisionService", "MayContact")
+            except grpc.RpcError as error:
+                errors.append(error)
+        exhausted = [
+            error for error in errors if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        ]
+        assert exhausted
+        assert _retry_milliseconds(exhausted[0]) > 0
+        other = system.token("decision.read", subject="other")
+        assert system.ended_with(other, "DecisionService", "MayContact") is INVALID
+
+    def test_streams_beyond_the_limit_are_refused_until_one_ends(self, system: Guarded) -> None:
+        """Of that caller alone."""
+        token = system.issuer.token([], "slow-subject")
+        watch = system.channel.unary_stream(
+            "/maywe.v1.ConsentService/WatchChanges",
+            request_serializer=consent_pb2.WatchChangesRequest.SerializeToString,
+            response_deserializer=consent_pb2.WatchChangesResponse.FromString,
+        )
+        metadata = [("authorization", f"Bearer {token}")]
+        stream = watch(consent_pb2.WatchChangesRequest(), metadata=metadata)
+        next(stream)
+
+        def code() -> grpc.StatusCode:
+            return system.ended_with(token, "ConsentService", "WatchChanges")
+
+        assert code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        stream.cancel()
+        _wait_until(lambda: code() is grpc.StatusCode.OK)
+
+    @pytest.mark.parametrize("system", [{"is_four_eyes": "true"}], indirect=True)
+    def test_four_eyes_let_nobody_publish_what_only_they_handed_in(self, system: Guarded) -> None:
+        """Even with both roles; and to the letter what was handed in."""
+        ivanova = system.token("catalog.editor", "catalog.publisher", subject="ivanova")
+        petrova = system.token("catalog.publisher", subject="petrova")
+        document = json.dumps(catalog())
+
+        def publish(token: str, document: str) -> grpc.StatusCode:
+            return system.ended_with(
+                token, "CatalogService", "Publish", publication_id="one", document=document
+            )
+
+        def hand_in(token: str) -> grpc.StatusCode:
+            return system.ended_with(
+                token, "CatalogService", "PreviewPublication", document=document, hand_in=True
+            )
+
+        precondition = grpc.StatusCode.FAILED_PRECONDITION
+        assert publish(petrova, document) is precondition
+        assert hand_in(petrova) is DENIED
+        assert hand_in(ivanova) is grpc.StatusCode.OK
+        assert publish(ivanova, document) is precondition
+        assert publish(petrova, document + " ") is precondition
+        assert publish(petrova, document) is grpc.StatusCode.OK
+
+    def test_keys_of_tokens_rotate_without_a_restart(self, system: Guarded) -> None:
+        """A new key counts at once, one that is taken out no longer."""
+        before = system.token("decision.read")
+        assert system.ended_with(before, "DecisionService", "MayContact") is INVALID
+        system.issuer.add_key("key-2")
+        after = system.token("decision.read")
+        assert system.ended_with(after, "DecisionService", "MayContact") is INVALID
+        assert system.ended_with(before, "DecisionService", "MayContact") is INVALID
+        system.issuer.remove_key("key-1")
+        _wait_until(lambda: system.ended_with(before, "DecisionService", "MayContact") is UNKNOWN)
+        assert system.ended_with(after, "DecisionService", "MayContact") is INVALID
+
+    def test_the_file_of_callers_is_taken_over_when_it_changes(
+        self, system: Guarded, callers_file: Path
+    ) -> None:
+        """And a faulty one is not."""
+        token = system.issuer.token(["writer"], "new-subject")
+        assert system.ended_with(token, "DecisionService", "MayContact") is DENIED
+        named = "callers: [{name: new, token: {subject: new-subject}, roles: [decision.read]}]"
+        callers_file.write_text(named)
+        _wait_until(lambda: system.ended_with(token, "DecisionService", "MayContact") is INVALID)
+        callers_file.write_text("callers: [{name: new}]")
+        gate = system.maywe.application.gate
+        assert gate is not None
+        gate.refresh()
+        assert system.ended_with(token, "DecisionService", "MayContact") is INVALID
+
+    @pytest.mark.parametrize(
+        "claims",
+        [
+            {"iss": "https://other.example"},
+            {"aud": "other"},
+            {"exp": 1},
+            {"exp": None},
+            {"sub": None},
+            {"nbf": 4_000_000_000},
+            {"headers": {"kid": "unheard-of"}},
+            {"headers": {"kid": None}},
+        ],
+    )
+    def test_a_token_that_does_not_hold_is_refused(
+        self, system: Guarded, claims: dict[str, object]
+    ) -> None:
+        """Issuer, audience, end, subject, beginning and key."""
+        token = system.issuer.token(["decision.read"], **{"subject": "x", **claims})  # type: ignore[arg-type]
+        assert system.ended_with(token, "DecisionService", "MayContact") is UNKNOWN
