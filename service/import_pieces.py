@@ -133,7 +133,7 @@ def _payload(items: Sequence[writer_pb2.ImportItem], caller: str) -> bytes:
 
 
 def _caller_of(chunk: writer_pb2.ImportChunk) -> str:
-    for field in UnknownFieldSet(chunk):
+    for field in UnknownFieldSet(chunk):  # type: ignore[attr-defined]  # its types lack it
         if field.field_number == _CALLER_FIELD:
             name: bytes = field.data
             return name.decode()

@@ -191,7 +191,8 @@ def _add_health(server: grpc.Server, names: list[str]) -> HealthServicer:
     for name in ["", *names]:
         health.set(name, health_pb2.HealthCheckResponse.SERVING)
     recorder = HandlerRecorder()
-    health_pb2_grpc.add_HealthServicer_to_server(health, recorder)
+    register: Callable[[Any, Any], None] = health_pb2_grpc.add_HealthServicer_to_server
+    register(health, recorder)
     server.add_registered_method_handlers(
         HEALTH_SERVICE_NAME,
         {

@@ -78,7 +78,8 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
     changing = _Changing(files, look)
     return grpc.dynamic_ssl_server_credentials(
         _configuration(TlsMaterial(files)),
-        changing.newer,
+        # That it may give None, its documentation says and its types do not.
+        changing.newer,  # type: ignore[arg-type]
         require_client_authentication=files.authority is not None,
     )
 

@@ -119,7 +119,7 @@ class TokenIssuer:
 
     def token(
         self,
-        roles: Sequence[str],
+        roles: Sequence[str] | str,
         subject: str = "somebody",
         *,
         headers: Mapping[str, Any] | None = None,
@@ -133,7 +133,7 @@ class TokenIssuer:
             "sub": subject,
             "iat": now,
             "exp": now + 300,
-            "roles": list(roles),
+            "roles": roles if isinstance(roles, str) else list(roles),
             **claims,
         }
         return jwt.encode(

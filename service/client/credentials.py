@@ -88,19 +88,40 @@ class _TokenSender(
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def _send(
+    def _with_token(self, client_call_details: Any) -> Any:  # noqa: ANN401 - as grpc has it
+        header = (AUTHORIZATION, f"Bearer {_read_token(self._path)}")
+        return client_call_details._replace(
+            metadata=[*(client_call_details.metadata or ()), header]
+        )
+
+    def intercept_unary_unary(
         self,
         continuation: Callable[[Any, Any], Any],
         client_call_details: Any,  # noqa: ANN401 - as grpc has it
         request: Any,  # noqa: ANN401 - of any call
     ) -> Any:  # noqa: ANN401 - as above
-        header = (AUTHORIZATION, f"Bearer {_read_token(self._path)}")
-        return continuation(
-            client_call_details._replace(metadata=[*(client_call_details.metadata or ()), header]),
-            request,
-        )
+        return continuation(self._with_token(client_call_details), request)
 
-    intercept_unary_unary = _send
-    intercept_unary_stream = _send
-    intercept_stream_unary = _send
-    intercept_stream_stream = _send
+    def intercept_unary_stream(
+        self,
+        continuation: Callable[[Any, Any], Any],
+        client_call_details: Any,  # noqa: ANN401 - as grpc has it
+        request: Any,  # noqa: ANN401 - of any call
+    ) -> Any:  # noqa: ANN401 - as above
+        return continuation(self._with_token(client_call_details), request)
+
+    def intercept_stream_unary(
+        self,
+        continuation: Callable[[Any, Any], Any],
+        client_call_details: Any,  # noqa: ANN401 - as grpc has it
+        request_iterator: Any,  # noqa: ANN401 - of any call
+    ) -> Any:  # noqa: ANN401 - as above
+        return continuation(self._with_token(client_call_details), request_iterator)
+
+    def intercept_stream_stream(
+        self,
+        continuation: Callable[[Any, Any], Any],
+        client_call_details: Any,  # noqa: ANN401 - as grpc has it
+        request_iterator: Any,  # noqa: ANN401 - of any call
+    ) -> Any:  # noqa: ANN401 - as above
+        return continuation(self._with_token(client_call_details), request_iterator)
