@@ -44,7 +44,7 @@ class Certificates:
     def caller_of(self, context: grpc.ServicerContext) -> Caller:
         """Give whose certificate a connection was made with. Raises UnidentifiedError."""
         # The whole context costs eight microseconds, these two less than one.
-        identities: Iterable[bytes] = context.peer_identities() or ()  # type: ignore[assignment]  # a list, whatever its types say
+        identities: Iterable[bytes] = context.peer_identities() or ()
         key = context.peer(), b"\0".join(identities)
         kept = self._kept.get(key)
         if kept is not None and kept.ends_at > time.monotonic() and kept.callers is self._callers():

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 from click.testing import CliRunner
-from maywe.v1 import decision_pb2
+from maywe.v1 import common_pb2
 from sqlalchemy import Engine
 
 from service.access.exposure import (
@@ -21,7 +21,7 @@ from service.access.exposure import (
 )
 from service.cli.main import main
 from service.client.credentials import ClientCredentials, CredentialsError
-from service.composition import ALL_ROLES, Role, open_application
+from service.composition import ALL_ROLES, open_application
 from service.control.client import ControlClient, Process
 from service.control.server import ControlServer
 from service.server import running_server
@@ -32,8 +32,8 @@ from store.guard import GuardKeeper
 from store.publications import Catalogs
 from tests.access import ended_with
 from tests.authority import AUDIENCE, ISSUER, CertificateAuthority, Pair, TokenIssuer
-from tests.integration.service_builders import catalog
-from tests.running import CALL_TIMEOUT_SECONDS, running_maywe, settings_for
+from tests.integration.service_builders import catalog, consent, revocation
+from tests.running import running_maywe, settings_for
 from tests.servers import ServerUrls, new_database
 
 DENIED = grpc.StatusCode.PERMISSION_DENIED
@@ -330,7 +330,7 @@ class TestExposure:
     @pytest.mark.parametrize("url", ["http://issuer.example/keys", "ftp://x/keys", "https:///keys"])
     def test_keys_are_not_fetched_in_the_clear(self, tmp_path: Path, url: str) -> None:
         """Whoever can change them on the way can be anybody."""
-        with pytest.raises(SettingsError, match="MAYWE_TOKEN_KEYS|--token-keys"):
+        with pytest.raises(SettingsError, match="--token-keys"):
             self._settings(tmp_path, token_keys=url)
 
     def test_a_setting_may_stand_in_a_file(self, tmp_path: Path) -> None:
@@ -386,7 +386,7 @@ class TestControl:
         pair = authority.issue("control", dns=[CONTROL_NAME])
         return TlsFiles(pair.certificate, pair.key, authority.file)
 
-    def _tell(self, files: TlsFiles | None, address: str, keeper: GuardKeeper) -> bool:
+    def _tell(self, files: TlsFiles | None, address: str) -> bool:
         client = ControlClient(files)
         told: list[bool] = []
         try:
@@ -406,11 +406,11 @@ class TestControl:
         stranger = CertificateAuthority(tmp_path, "stranger")
         forged = stranger.issue("forged", dns=[CONTROL_NAME])
         with ControlServer(keeper, Catalogs(no_postgresql), "p", "127.0.0.1:0", ours) as server:
-            assert self._tell(ours, server.address, keeper)
-            assert not self._tell(None, server.address, keeper)
+            assert self._tell(ours, server.address)
+            assert not self._tell(None, server.address)
             for pair in (client_pair, forged):
                 files = TlsFiles(pair.certificate, pair.key, authority.file)
-                assert not self._tell(files, server.address, keeper)
+                assert not self._tell(files, server.address)
 
     def test_a_writer_does_not_believe_an_impostor(
         self, no_postgresql: Engine, authority: CertificateAuthority, ours: TlsFiles
@@ -420,7 +420,7 @@ class TestControl:
         files = TlsFiles(pair.certificate, pair.key, authority.file)
         keeper = GuardKeeper()
         with ControlServer(keeper, Catalogs(no_postgresql), "p", "127.0.0.1:0", files) as server:
-            assert not self._tell(ours, server.address, keeper)
+            assert not self._tell(ours, server.address)
 
     def test_a_write_is_effective_by_it(
         self, database_url: str, redis_url: str, redis_namespace: str, ours: TlsFiles
@@ -436,11 +436,36 @@ class TestControl:
             control_ca_file=str(ours.authority),
         ) as maywe:
             maywe.publish(catalog())
-            answer = maywe.client.decision.MayContact(
-                decision_pb2.MayContactRequest(
-                    customer_id="ivan", channel="sms", purpose="advertising"
-                ),
-                timeout=CALL_TIMEOUT_SECONDS,
-            )
-            assert answer.catalog_publication == 1
-            assert Role.DECISION in maywe.application.roles
+            maywe.client.writer.RecordConsent(consent())
+            answer = maywe.client.writer.Revoke(revocation())
+            assert answer.acknowledgement.durability == common_pb2.DURABILITY_EFFECTIVE
+
+    def test_certificates_are_replaced_while_it_runs(
+        self, no_postgresql: Engine, tmp_path: Path, ours: TlsFiles
+    ) -> None:
+        """Those of the server at once, a writer's when its own are no longer taken."""
+        keeper = GuardKeeper()
+        client = ControlClient(ours)
+        catalogs = Catalogs(no_postgresql)
+
+        def tell(process: Process) -> bool:
+            told: list[bool] = []
+            narrowing = Narrowing(1, [CustomerFloor("ivan", 1, 1)])
+            client.tell(process, narrowing, told.append)
+            _wait_until(lambda: bool(told))
+            return told[0]
+
+        try:
+            with ControlServer(keeper, catalogs, "p", "127.0.0.1:0", ours) as server:
+                process = Process("p", server.address)
+                assert tell(process)
+            new = CertificateAuthority(tmp_path, "second")
+            pair = new.issue("control-2", dns=[CONTROL_NAME])
+            assert ours.authority is not None
+            _replace(ours.certificate, pair.certificate.read_bytes())
+            _replace(ours.key, pair.key.read_bytes())
+            _replace(ours.authority, new.file.read_bytes())
+            with ControlServer(keeper, catalogs, "p", process.address, ours):
+                _wait_until(lambda: tell(process))
+        finally:
+            client.close()
