@@ -7,6 +7,7 @@ shut down. What the calls do is the servicers'; which threads they run in is `ex
 import logging
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -49,6 +50,9 @@ KEEP_ALIVE_TIMEOUT_MILLISECONDS: Final = 10_000
 
 CLIENT_PING_MILLISECONDS_MIN: Final = 10_000
 """Clients may ask us as often, also while nothing else goes on."""
+
+HEALTH_THREADS: Final = 2
+"""Of the port for probes alone; watching takes none."""
 
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -108,9 +112,10 @@ SERVICES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that takes calls at `address`, HOST:PORT."""
+    """A server that takes calls at `address`, HOST:PORT; `health_address` is empty without one."""
 
     address: str
+    health_address: str = ""
 
 
 @contextmanager
@@ -145,16 +150,17 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
             _add(server, service, application, executors)
         health = _add_health(server, names)
         port = _bind(server, listen, application.settings)
-        server.start()
-        try:
-            yield RunningServer(f"{listen.rpartition(':')[0]}:{port}")
-        finally:
-            _logger.info("shutting down")
-            health.enter_graceful_shutdown()
-            # Whoever watches our health has turned elsewhere by then; others are sent away.
-            time.sleep(application.settings.shutdown_drain_seconds)
-            application.stopping.set()
-            server.stop(application.settings.shutdown_grace_seconds).wait()
+        with _plain_health(health, application.settings) as health_address:
+            server.start()
+            try:
+                yield RunningServer(f"{listen.rpartition(':')[0]}:{port}", health_address)
+            finally:
+                _logger.info("shutting down")
+                health.enter_graceful_shutdown()
+                # Whoever watches our health has turned elsewhere by then; others are sent away.
+                time.sleep(application.settings.shutdown_drain_seconds)
+                application.stopping.set()
+                server.stop(application.settings.shutdown_grace_seconds).wait()
 
 
 def _reflection_of(names: list[str]) -> Service:
@@ -190,6 +196,37 @@ def _add_health(server: grpc.Server, names: list[str]) -> HealthServicer:
     health = HealthServicer()
     for name in ["", *names]:
         health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    _register_health(server, health)
+    return health
+
+
+@contextmanager
+def _plain_health(health: HealthServicer, settings: Settings) -> Iterator[str]:
+    """Answer health at an address of its own without TLS, where one is given.
+
+    Processes that share a port share this one too, and a probe meets one of them.
+    """
+    listen = settings.health_listen
+    if not listen:
+        yield ""
+        return
+    with ThreadPoolExecutor(HEALTH_THREADS, thread_name_prefix="maywe health") as executor:
+        options = (("grpc.so_reuseport", int(settings.is_port_shared)),)
+        server = grpc.server(executor, options=options)
+        _register_health(server, health)
+        try:
+            port = server.add_insecure_port(listen)
+        except RuntimeError as error:
+            message = f"cannot listen on {listen} for probes: is the address ours, the port free?"
+            raise ListenError(message) from error
+        server.start()
+        try:
+            yield f"{listen.rpartition(':')[0]}:{port}"
+        finally:
+            server.stop(None).wait()
+
+
+def _register_health(server: grpc.Server, health: HealthServicer) -> None:
     recorder = HandlerRecorder()
     register: Callable[[Any, Any], None] = health_pb2_grpc.add_HealthServicer_to_server
     register(health, recorder)
@@ -201,7 +238,6 @@ def _add_health(server: grpc.Server, names: list[str]) -> HealthServicer:
             if TABLE.get(f"/{HEALTH_SERVICE_NAME}/{name}") is OPEN
         },
     )
-    return health
 
 
 def _bind(server: grpc.Server, listen: str, settings: Settings) -> int:

@@ -90,6 +90,7 @@ class Settings:
     shutdown_drain_seconds: float
     shutdown_grace_seconds: float
     log_level: str
+    health_listen: str
     tls_certificate_file: str
     tls_key_file: str
     tls_client_ca_file: str
@@ -299,6 +300,10 @@ def _read_listen(text: str) -> str:
         problem = f"{text!r} is not HOST:PORT, such as 127.0.0.1:7443; port 0 chooses a free one"
         raise ValueError(problem)
     return text
+
+
+def _read_optional_listen(text: str) -> str:
+    return _read_listen(text) if text else ""
 
 
 def _read_boolean(text: str) -> bool:
@@ -511,6 +516,13 @@ SETTINGS: Final = (
     ),
     Setting(
         "log_level", _read_level, lambda: "info", "what is logged: debug, info, warning or error"
+    ),
+    Setting(
+        "health_listen",
+        _read_optional_listen,
+        lambda: "",
+        "HOST:PORT where health, and nothing else, is answered without TLS, for probes that know "
+        "none; not given: nowhere",
     ),
     Setting(
         "tls_certificate_file",

@@ -76,11 +76,12 @@ def validate(client: Client, output: Output, path: Path) -> None:
     show_default=True,
     help="How many customers to show.",
 )
+@click.option("--hand-in", is_flag=True, help="Hand FILE in, so that somebody else may publish it.")
 @asks_servers
-def preview(client: Client, output: Output, path: Path, sample_size: int) -> None:
+def preview(client: Client, output: Output, path: Path, sample_size: int, *, hand_in: bool) -> None:
     """Work out who would gain and who would lose what by publishing FILE; publish nothing."""
     document = _document(path)
-    request = PreviewPublicationRequest(document=document, sample_size=sample_size)
+    request = PreviewPublicationRequest(document=document, sample_size=sample_size, hand_in=hand_in)
     try:
         with answers_from(client.writer_address):
             response = client.catalog.PreviewPublication(request)

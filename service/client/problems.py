@@ -67,6 +67,12 @@ _ADVICE: Final[Mapping[int, str]] = {
         "try again in a moment; the server's log says what it cannot reach"
     ),
     ErrorReason.ERROR_REASON_SHUTTING_DOWN: "try again in a moment",
+    ErrorReason.ERROR_REASON_NOT_HANDED_IN: (
+        "somebody else hands it in with `maywe catalog preview --hand-in FILE`"
+    ),
+    ErrorReason.ERROR_REASON_CALLER_LIMIT: "call less often, or have the limit raised",
+    ErrorReason.ERROR_REASON_CALLER_UNKNOWN: "give --token-file or --certificate-file",
+    ErrorReason.ERROR_REASON_NOT_PERMITTED: "docs/security.md says which role may call what",
     ErrorReason.ERROR_REASON_INTERNAL: "this is a defect of the server, whose log says more",
 }
 

@@ -30,7 +30,7 @@ from service.tls import CONTROL_NAME, TlsError, TlsFiles, server_credentials
 from store.floors import CustomerFloor, Narrowing
 from store.guard import GuardKeeper
 from store.publications import Catalogs
-from tests.access import ended_with
+from tests.access import METHODS, ended_with
 from tests.authority import AUDIENCE, ISSUER, CertificateAuthority, Pair, TokenIssuer
 from tests.integration.service_builders import catalog, consent, revocation
 from tests.running import running_maywe, settings_for
@@ -63,6 +63,7 @@ class Secured:
     server: Pair
     issuer: TokenIssuer
     directory: Path
+    health_address: str
 
     def channel(
         self, pair: Pair | None, authority: CertificateAuthority | None = None
@@ -105,12 +106,15 @@ def secured(
             token_keys=str(issuer.file),
             token_issuer=ISSUER,
             token_audience=AUDIENCE,
+            health_listen="127.0.0.1:0",
         )
         with (
             open_application(settings, ALL_ROLES) as application,
             running_server(application, settings.listen) as running,
         ):
-            yield Secured(running.address, authority, server, issuer, directory)
+            yield Secured(
+                running.address, authority, server, issuer, directory, running.health_address
+            )
 
 
 def test_a_client_without_a_certificate_is_not_let_in(secured: Secured) -> None:
@@ -164,6 +168,15 @@ def test_health_needs_no_caller_but_a_connection(secured: Secured) -> None:
     """Whoever can connect may ask whether to come here."""
     anybody = secured.authority.issue("anybody", common_name="anybody")
     assert secured.ended_with(anybody, "/grpc.health.v1.Health/Check") is grpc.StatusCode.OK
+
+
+def test_a_port_for_probes_answers_health_alone(secured: Secured) -> None:
+    """Without TLS, which a probe may not know; anything else is not there."""
+    with grpc.insecure_channel(secured.health_address) as channel:
+        assert ended_with(channel, "/grpc.health.v1.Health/Check") is grpc.StatusCode.OK
+        for method in METHODS:
+            if not method.startswith("/grpc.health.v1.Health/"):
+                assert ended_with(channel, method) is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_certificate_and_authority_are_replaced_without_a_restart(secured: Secured) -> None:
