@@ -12,20 +12,27 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
 from service.embedded.directories import default_data_directory
+from service.setting_readers import (
+    EVERY_INTERFACE,
+    count,
+    read_algorithms,
+    read_boolean,
+    read_control_address,
+    read_keys,
+    read_level,
+    read_listen,
+    read_namespace,
+    read_optional_listen,
+    read_path,
+    read_postgres_url,
+    read_redis_url,
+    seconds,
+)
 from store.reconciling import CUSTOMERS_PER_SECOND
-from store.redis_place import parse_redis_url
 from store.shared_reads import IDS_WAITING_MAX, READS_IN_FLIGHT_MAX
 
 SHUTDOWN_GRACE_SECONDS_MAX: Final = 3600.0
-PORT_MAX: Final = 65535
-
-EVERY_INTERFACE: Final = frozenset({"0.0.0.0", "[::]", "::"})  # noqa: S104 - refused, not used
-"""Hosts that name no address."""
-
 LEASE_SECONDS_MIN: Final = 0.2
 LEASE_SECONDS_MAX: Final = 60.0
 LEASE_RENEWAL_SECONDS_MIN: Final = 0.02
@@ -37,18 +44,6 @@ READS_WAITING_MAX: Final = 1_000_000
 RECONCILED_PER_SECOND_MAX: Final = 10_000
 PROCESSES_MAX: Final = 256
 
-
-TOKEN_ALGORITHMS: Final = (
-    "ES256",
-    "ES384",
-    "ES512",
-    "EdDSA",
-    "PS256",
-    "PS384",
-    "PS512",
-    "RS256",
-)
-"""Signatures by a key that only the issuer has; with a shared one whoever verifies could sign."""
 
 TOKEN_LEEWAY_SECONDS_MAX: Final = 300.0
 CALLER_LIMIT_MAX: Final = 1_000_000
@@ -267,155 +262,32 @@ def _masked(text: str) -> str:
     return urlunsplit((parts.scheme, place, parts.path, query, parts.fragment))
 
 
-def _read_postgres_url(text: str) -> str:
-    if not text:
-        return ""
-    problem = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError) as error:
-        raise ValueError(problem) from error
-    if url.drivername not in {"postgres", "postgresql", "postgresql+psycopg"}:
-        raise ValueError(problem)
-    # Not str(), which would hide the password.
-    return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-
-
-def _read_redis_url(text: str) -> str:
-    if text:
-        parse_redis_url(text)
-    return text
-
-
-def _read_namespace(text: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9._:-]{1,100}", text) is None:
-        problem = "write 1 to 100 letters, digits and . _ : -"
-        raise ValueError(problem)
-    return text
-
-
-def _read_listen(text: str) -> str:
-    host, colon, port = text.rpartition(":")
-    if not host or not colon or not (port.isascii() and port.isdecimal() and int(port) <= PORT_MAX):
-        problem = f"{text!r} is not HOST:PORT, such as 127.0.0.1:7443; port 0 chooses a free one"
-        raise ValueError(problem)
-    return text
-
-
-def _read_optional_listen(text: str) -> str:
-    return _read_listen(text) if text else ""
-
-
-def _read_boolean(text: str) -> bool:
-    if text not in {"true", "false"}:
-        problem = f"{text!r} is neither true nor false"
-        raise ValueError(problem)
-    return text == "true"
-
-
-def _read_control_address(text: str) -> str:
-    if not text:
-        return ""
-    host, _, port = text.rpartition(":")
-    is_port = port.isascii() and port.isdecimal() and 0 < int(port) <= PORT_MAX
-    if not host or host in EVERY_INTERFACE or not is_port:
-        problem = f"{text!r} is no HOST:PORT that writers can reach, such as 10.0.0.7:7444"
-        raise ValueError(problem)
-    return text
-
-
-def _seconds(least: float, most: float) -> Callable[[str], float]:
-    """Give what reads a number of seconds within bounds."""
-
-    def read(text: str) -> float:
-        problem = f"{text!r} is not a number of seconds from {least:g} to {most:g}"
-        try:
-            seconds = float(text)
-        except ValueError as error:
-            raise ValueError(problem) from error
-        if not least <= seconds <= most:
-            raise ValueError(problem)
-        return seconds
-
-    return read
-
-
-def _count(least: int, most: int) -> Callable[[str], int]:
-    """Give what reads a whole number within bounds."""
-
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
-            problem = f"{text!r} is not a whole number from {least} to {most}"
-            raise ValueError(problem)
-        return int(text)
-
-    return read
-
-
-def _read_path(text: str) -> str:
-    """Read the path of a file that has to be there; made absolute."""
-    if not text:
-        return ""
-    path = Path(text).expanduser()
-    if not path.is_file():
-        problem = f"{text} is no file that can be found"
-        raise ValueError(problem)
-    return str(path.absolute())
-
-
-def _read_keys(text: str) -> str:
-    if "://" not in text:
-        return _read_path(text)
-    parts = urlsplit(text)
-    is_here = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_here)):
-        problem = "write a file's path or https://…: whoever can change the keys can be anybody"
-        raise ValueError(problem)
-    return text
-
-
-def _read_algorithms(text: str) -> str:
-    names = text.split(",")
-    if not set(names) <= set(TOKEN_ALGORITHMS):
-        problem = f"{text!r} is no list, with commas, of {', '.join(TOKEN_ALGORITHMS)}"
-        raise ValueError(problem)
-    return text
-
-
-def _read_level(text: str) -> str:
-    levels = ("debug", "info", "warning", "error")
-    if text.lower() not in levels:
-        problem = f"{text!r} is not one of {', '.join(levels)}"
-        raise ValueError(problem)
-    return text.lower()
-
-
 SETTINGS: Final = (
     Setting(
         "postgres_url",
-        _read_postgres_url,
+        read_postgres_url,
         lambda: "",
         "the ledger's PostgreSQL, postgresql://…; not given: an embedded one",
     ),
     Setting(
         "redis_url",
-        _read_redis_url,
+        read_redis_url,
         lambda: "",
         "the cache's Redis, redis://…, or cluster, redis+cluster://…; not given: an embedded one",
     ),
     Setting(
-        "redis_namespace", _read_namespace, lambda: "maywe", "what the keys in Redis begin with"
+        "redis_namespace", read_namespace, lambda: "maywe", "what the keys in Redis begin with"
     ),
-    Setting("listen", _read_listen, lambda: "127.0.0.1:7443", "HOST:PORT to serve on"),
+    Setting("listen", read_listen, lambda: "127.0.0.1:7443", "HOST:PORT to serve on"),
     Setting(
         "is_port_shared",
-        _read_boolean,
+        read_boolean,
         lambda: "false",
         "whether other processes of the same installation serve on the port too: true or false",
     ),
     Setting(
         "processes",
-        _count(1, PROCESSES_MAX),
+        count(1, PROCESSES_MAX),
         lambda: "1",
         "how many processes serve the port, at best one for each core; a worker is always one. A "
         "control port that is given is the first one's, and the next ones' follow it",
@@ -434,120 +306,120 @@ SETTINGS: Final = (
     ),
     Setting(
         "is_durable",
-        _read_boolean,
+        read_boolean,
         lambda: "true",
         "whether the embedded PostgreSQL forces commits to disk: true or false",
     ),
     Setting(
         "control_listen",
-        _read_listen,
+        read_listen,
         lambda: "127.0.0.1:0",
         "HOST:PORT where a decision server listens to writers, apart from clients; "
         "keep it to the installation's own network",
     ),
     Setting(
         "control_address",
-        _read_control_address,
+        read_control_address,
         lambda: "",
         "HOST:PORT by which writers reach that; not given: where it listens",
     ),
     Setting(
         "lease_seconds",
-        _seconds(LEASE_SECONDS_MIN, LEASE_SECONDS_MAX),
+        seconds(LEASE_SECONDS_MIN, LEASE_SECONDS_MAX),
         lambda: "2",
         "how long a decision server may answer from Redis after it last heard of PostgreSQL; "
         "a dead one holds up EFFECTIVE for as long",
     ),
     Setting(
         "lease_renewal_seconds",
-        _seconds(LEASE_RENEWAL_SECONDS_MIN, LEASE_SECONDS_MAX / RENEWALS_PER_LEASE_MIN),
+        seconds(LEASE_RENEWAL_SECONDS_MIN, LEASE_SECONDS_MAX / RENEWALS_PER_LEASE_MIN),
         lambda: "0.5",
         "how often a decision server renews its lease",
     ),
     Setting(
         "lost_lease_grace_seconds",
-        _seconds(0.0, GRACE_SECONDS_MAX),
+        seconds(0.0, GRACE_SECONDS_MAX),
         lambda: "0",
         "how long a decision server goes on with Redis after its lease is lost, where PostgreSQL "
         "does not answer, marking such answers outside_promise; 0: it refuses",
     ),
     Setting(
         "effective_wait_seconds",
-        _seconds(0.0, EFFECTIVE_WAIT_SECONDS_MAX),
+        seconds(0.0, EFFECTIVE_WAIT_SECONDS_MAX),
         lambda: "5",
         "how long a write waits at most to become EFFECTIVE before it is answered as DURABLE",
     ),
     Setting(
         "postgres_reads_max",
-        _count(1, READS_MAX),
+        count(1, READS_MAX),
         lambda: str(READS_IN_FLIGHT_MAX),
         "how many reads for checks a decision server has at PostgreSQL at once",
     ),
     Setting(
         "postgres_reads_waiting_max",
-        _count(1, READS_WAITING_MAX),
+        count(1, READS_WAITING_MAX),
         lambda: str(IDS_WAITING_MAX),
         "how many customers may wait for such reads; checks beyond that are shed",
     ),
     Setting(
         "reconciled_per_second",
-        _count(0, RECONCILED_PER_SECOND_MAX),
+        count(0, RECONCILED_PER_SECOND_MAX),
         lambda: str(CUSTOMERS_PER_SECOND),
         "how many customers a worker compares with the ledger in a second; 0: none",
     ),
     Setting(
         "bulk_processes",
-        _count(0, PROCESSES_MAX),
+        count(0, PROCESSES_MAX),
         lambda: str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1),
         "how many processes of their own the writers of a port, or a worker, have for imports and "
         "roll-outs, by default one for each core; 0: they do them themselves",
     ),
     Setting(
         "shutdown_drain_seconds",
-        _seconds(0.0, SHUTDOWN_GRACE_SECONDS_MAX),
+        seconds(0.0, SHUTDOWN_GRACE_SECONDS_MAX),
         lambda: "0.5",
         "how long a server says that it is about to stop, and goes on answering, before it does",
     ),
     Setting(
         "shutdown_grace_seconds",
-        _seconds(0.0, SHUTDOWN_GRACE_SECONDS_MAX),
+        seconds(0.0, SHUTDOWN_GRACE_SECONDS_MAX),
         lambda: "10",
         "how long running calls may take to finish at shutdown",
     ),
     Setting(
-        "log_level", _read_level, lambda: "info", "what is logged: debug, info, warning or error"
+        "log_level", read_level, lambda: "info", "what is logged: debug, info, warning or error"
     ),
     Setting(
         "health_listen",
-        _read_optional_listen,
+        read_optional_listen,
         lambda: "",
         "HOST:PORT where health, and nothing else, is answered without TLS, for probes that know "
         "none; not given: nowhere",
     ),
     Setting(
         "tls_certificate_file",
-        _read_path,
+        read_path,
         lambda: "",
         "PEM file of the server's certificate and what stands between it and its authority; "
         "taken over anew when it is replaced, as every file named here",
     ),
-    Setting("tls_key_file", _read_path, lambda: "", "PEM file of that certificate's key"),
+    Setting("tls_key_file", read_path, lambda: "", "PEM file of that certificate's key"),
     Setting(
         "tls_client_ca_file",
-        _read_path,
+        read_path,
         lambda: "",
         "PEM file of the authorities whose certificates every client has to have; not given: "
         "clients have none",
     ),
     Setting(
         "callers_file",
-        _read_path,
+        read_path,
         lambda: "",
         "file that says which certificate, or subject of a token, is whom, with which roles",
     ),
     Setting(
         "token_keys",
-        _read_keys,
+        read_keys,
         lambda: "",
         "file or https URL of the issuer's key set, by which tokens are verified",
     ),
@@ -555,45 +427,45 @@ SETTINGS: Final = (
     Setting("token_audience", str, lambda: "", "whom tokens have to be for (aud)"),
     Setting(
         "token_algorithms",
-        _read_algorithms,
+        read_algorithms,
         lambda: "ES256,EdDSA,PS256,RS256",
         "algorithms by which tokens may be signed, with commas",
     ),
     Setting(
         "token_leeway_seconds",
-        _seconds(0.0, TOKEN_LEEWAY_SECONDS_MAX),
+        seconds(0.0, TOKEN_LEEWAY_SECONDS_MAX),
         lambda: "30",
         "how far the issuer's clock may be from ours",
     ),
     Setting("token_roles_claim", str, lambda: "roles", "the claim of a token that lists its roles"),
     Setting(
         "is_four_eyes",
-        _read_boolean,
+        read_boolean,
         lambda: "false",
         "whether a catalog may be published only after somebody else has handed it in: true or "
         "false",
     ),
     Setting(
         "caller_calls_per_second",
-        _count(0, CALLER_LIMIT_MAX),
+        count(0, CALLER_LIMIT_MAX),
         lambda: "2000",
         "how many calls in a second each process takes of one caller that is identified, where "
         "the file of callers says nothing; 0: any number",
     ),
     Setting(
         "caller_streams",
-        _count(0, CALLER_LIMIT_MAX),
+        count(0, CALLER_LIMIT_MAX),
         lambda: "8",
         "how many streams one caller may have open with each process, likewise",
     ),
     Setting(
         "control_certificate_file",
-        _read_path,
+        read_path,
         lambda: "",
         "PEM file of the certificate by which the installation's own processes know each other, "
         "with the DNS name maywe-control",
     ),
-    Setting("control_key_file", _read_path, lambda: "", "PEM file of that certificate's key"),
-    Setting("control_ca_file", _read_path, lambda: "", "PEM file of the authority that issued it"),
+    Setting("control_key_file", read_path, lambda: "", "PEM file of that certificate's key"),
+    Setting("control_ca_file", read_path, lambda: "", "PEM file of the authority that issued it"),
 )
 """Every setting; flags, environment variables and `maywe config` follow from this table."""

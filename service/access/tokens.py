@@ -22,9 +22,6 @@ TOKEN_LENGTH_MAX: Final = 8192
 TOKENS_KEPT_MAX: Final = 10_000
 """Beyond these all are forgotten and verified anew, which costs a tenth of a millisecond each."""
 
-ALGORITHMS: Final = ("ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256")
-"""What may be allowed: signatures by a key that only the issuer has."""
-
 _PROBLEMS: Final = (
     (jwt.ExpiredSignatureError, "it has expired"),
     (jwt.ImmatureSignatureError, "it does not hold yet"),
