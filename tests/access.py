@@ -5,6 +5,7 @@ What lives here: generic calls by a method's full name, and what they ended with
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
@@ -14,6 +15,8 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from service.server import SERVICES
+from tests.authority import TokenIssuer
+from tests.running import RunningMaywe
 
 CALL_SECONDS_MAX: Final = 20.0
 
@@ -87,3 +90,24 @@ def first_answer(
 def _descriptor(method: str) -> Any:
     service, _, name = method[1:].partition("/")
     return DESCRIPTORS[service].methods_by_name[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A server that knows its callers by their tokens."""
+
+    maywe: RunningMaywe
+    channel: grpc.Channel
+    issuer: TokenIssuer
+
+    def token(self, *roles: str, subject: str = "somebody") -> str:
+        """Give a token with roles."""
+        return self.issuer.token(roles, subject)
+
+    def ended_with(self, token: str, service: str, name: str, **fields: object) -> grpc.StatusCode:
+        """Make a call of the contract."""
+        return ended_with(self.channel, f"/maywe.v1.{service}/{name}", fields, token)
+
+    def answer(self, token: str, service: str, name: str, **fields: object) -> object:
+        """Make a call of the contract that succeeds."""
+        return first_answer(self.channel, f"/maywe.v1.{service}/{name}", fields, token)

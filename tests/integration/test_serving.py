@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 from typing import Any, Final
@@ -26,6 +27,7 @@ from service.composition import ALL_ROLES, NotMigratedError, Role, open_applicat
 from service.embedded import temporary_data_directory
 from service.executors import IMPORTS_MAX
 from service.server import ListenError, running_server
+from tests.authority import CertificateAuthority, TokenIssuer
 from tests.integration.service_builders import catalog, failure, failure_of, purchase
 from tests.running import RunningMaywe, running_maywe, settings_for
 from tests.servers import close_to_connections
@@ -190,11 +192,18 @@ def test_a_port_that_is_not_shared_is_refused_to_a_second_server(
         pass
 
 
-def test_an_address_that_is_not_ours_is_refused(maywe: RunningMaywe) -> None:
-    """In one line that names it."""
+def test_an_address_that_is_not_ours_is_refused(maywe: RunningMaywe, tmp_path: Path) -> None:
+    """In one line that names it; it has the credentials that it needs to be open to others."""
+    pair = CertificateAuthority(tmp_path).issue("server")
+    settings = replace(
+        maywe.application.settings,
+        tls_certificate_file=str(pair.certificate),
+        tls_key_file=str(pair.key),
+        token_keys=str(TokenIssuer(tmp_path / "keys.json").file),
+    )
     with (
         pytest.raises(ListenError, match=r"192\.0\.2\.1:7"),
-        running_server(maywe.application, "192.0.2.1:7"),
+        running_server(replace(maywe.application, settings=settings), "192.0.2.1:7"),
     ):
         pass
 
