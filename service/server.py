@@ -7,8 +7,7 @@ shut down. What the calls do is the servicers'; which threads they run in is `ex
 import logging
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,6 +33,7 @@ from service.access.table import OPEN, TABLE
 from service.composition import Application, Role
 from service.executors import Admission, Executors, open_executors
 from service.guards import HandlerRecorder, guarded_handler
+from service.health_port import health_port
 from service.servicers.catalog import CatalogServicer
 from service.servicers.consent import ConsentServicer
 from service.servicers.decision import DecisionServicer
@@ -50,9 +50,6 @@ KEEP_ALIVE_TIMEOUT_MILLISECONDS: Final = 10_000
 
 CLIENT_PING_MILLISECONDS_MIN: Final = 10_000
 """Clients may ask us as often, also while nothing else goes on."""
-
-HEALTH_THREADS: Final = 2
-"""Of the port for probes alone; watching takes none."""
 
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -123,8 +120,8 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
     """Serve an application on HOST:PORT, and shut down in order at the end.
 
     Health says so first, and clients that watch it turn elsewhere; then no more calls are accepted,
-    then running ones may finish within the grace of the settings, then all is closed. Port 0
-    chooses a free one.
+    then running ones may finish within the grace of the settings, then all is closed. The port for
+    health alone, where there is one, is open from first to last. Port 0 chooses a free one.
 
     Raises ListenError.
     """
@@ -150,7 +147,7 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
             _add(server, service, application, executors)
         health = _add_health(server, names)
         port = _bind(server, listen, application.settings)
-        with _plain_health(health, application.settings) as health_address:
+        with _health_port(health, application.settings) as health_address:
             server.start()
             try:
                 yield RunningServer(f"{listen.rpartition(':')[0]}:{port}", health_address)
@@ -200,32 +197,6 @@ def _add_health(server: grpc.Server, names: list[str]) -> HealthServicer:
     return health
 
 
-@contextmanager
-def _plain_health(health: HealthServicer, settings: Settings) -> Iterator[str]:
-    """Answer health at an address of its own without TLS, where one is given.
-
-    Processes that share a port share this one too, and a probe meets one of them.
-    """
-    listen = settings.health_listen
-    if not listen:
-        yield ""
-        return
-    with ThreadPoolExecutor(HEALTH_THREADS, thread_name_prefix="maywe health") as executor:
-        options = (("grpc.so_reuseport", int(settings.is_port_shared)),)
-        server = grpc.server(executor, options=options)
-        _register_health(server, health)
-        try:
-            port = server.add_insecure_port(listen)
-        except RuntimeError as error:
-            message = f"cannot listen on {listen} for probes: is the address ours, the port free?"
-            raise ListenError(message) from error
-        server.start()
-        try:
-            yield f"{listen.rpartition(':')[0]}:{port}"
-        finally:
-            server.stop(None).wait()
-
-
 def _register_health(server: grpc.Server, health: HealthServicer) -> None:
     recorder = HandlerRecorder()
     register: Callable[[Any, Any], None] = health_pb2_grpc.add_HealthServicer_to_server
@@ -240,6 +211,18 @@ def _register_health(server: grpc.Server, health: HealthServicer) -> None:
     )
 
 
+@contextmanager
+def _health_port(health: HealthServicer, settings: Settings) -> Iterator[str]:
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(
+                health_port(health, settings.health_listen, is_port_shared=settings.is_port_shared)
+            )
+        except RuntimeError as error:
+            raise ListenError(_LISTEN_TEXT.format(settings.health_listen)) from error
+        yield address
+
+
 def _bind(server: grpc.Server, listen: str, settings: Settings) -> int:
     check_server_exposure(settings, listen)
     warn_if_open(settings, listen)
@@ -252,9 +235,11 @@ def _bind(server: grpc.Server, listen: str, settings: Settings) -> int:
     except TlsError as error:
         raise ListenError(str(error)) from error
     except RuntimeError as error:
-        message = (
-            f"cannot listen on {listen}: is the address ours, and the port free? Processes of one "
-            "installation may share a port, each with --port-shared=true"
-        )
-        raise ListenError(message) from error
+        raise ListenError(_LISTEN_TEXT.format(listen)) from error
     return port
+
+
+_LISTEN_TEXT: Final = (
+    "cannot listen on {}: is the address ours, and the port free? Processes of one installation "
+    "may share a port, each with --port-shared=true"
+)

@@ -67,6 +67,7 @@ class Settings:
     redis_url: str
     redis_namespace: str
     listen: str
+    health_listen: str
     is_port_shared: bool
     processes: int
     data_directory: Path
@@ -85,7 +86,6 @@ class Settings:
     shutdown_drain_seconds: float
     shutdown_grace_seconds: float
     log_level: str
-    health_listen: str
     tls_certificate_file: str
     tls_key_file: str
     tls_client_ca_file: str
@@ -111,17 +111,26 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: its field, how its text is read, its default as text, and what it is for."""
+    """One setting: its field, how its text is read, its default as text, and what it is for.
+
+    What is secret may also stand in a file, which another environment variable names.
+    """
 
     name: str
     read: Callable[[str], Any]
     default: Callable[[], str]
     help: str
+    is_secret: bool = False
 
     @property
     def variable(self) -> str:
         """The environment variable that gives it."""
         return f"MAYWE_{self.name.removeprefix('is_').upper()}"
+
+    @property
+    def file_variable(self) -> str:
+        """The environment variable that names a file with it; empty where it is no secret."""
+        return f"{self.variable}_FILE" if self.is_secret else ""
 
     @property
     def flag(self) -> str:
@@ -131,6 +140,8 @@ class Setting:
 
 def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
     """Read the settings: a flag (by field name) goes before the environment, that before a default.
+
+    In the environment what is given itself goes before the file in which it is.
 
     Raises SettingsError.
     """
@@ -172,19 +183,29 @@ def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str
 
 def _from_environment(setting: Setting, environment: Mapping[str, str]) -> tuple[str, str]:
     # A variable that is set but empty is how deployments say "not set".
-    text = environment.get(setting.variable)
-    if text:
+    if text := environment.get(setting.variable):
         return setting.variable, text
-    # What is secret is best kept in a file, which neither `ps` nor an inspected container shows.
-    where = f"{setting.variable}_FILE"
-    path = environment.get(where)
-    if not path:
-        return setting.variable, setting.default()
+    if setting.is_secret and (file := environment.get(setting.file_variable)):
+        return setting.file_variable, _read_secret(setting.file_variable, Path(file))
+    return setting.variable, setting.default()
+
+
+def _read_secret(variable: str, file: Path) -> str:
+    """Read the one line of a file. What is in it is in no error text."""
     try:
-        return where, Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{where}: {path} can not be read as text"
+        text = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        message = f"{variable}: {file} cannot be read: {error.strerror}"
         raise SettingsError(message) from error
+    except UnicodeDecodeError:
+        # Not `from`: the error quotes what is in the file.
+        message = f"{variable}: {file} is not UTF-8"
+        raise SettingsError(message) from None
+    if not text:
+        # Not as if it were not given: that would start embedded servers.
+        message = f"{variable}: {file} is empty"
+        raise SettingsError(message)
+    return text
 
 
 def refuse_half_credentials(settings: Settings) -> None:
@@ -268,17 +289,26 @@ SETTINGS: Final = (
         read_postgres_url,
         lambda: "",
         "the ledger's PostgreSQL, postgresql://…; not given: an embedded one",
+        is_secret=True,
     ),
     Setting(
         "redis_url",
         read_redis_url,
         lambda: "",
         "the cache's Redis, redis://…, or cluster, redis+cluster://…; not given: an embedded one",
+        is_secret=True,
     ),
     Setting(
         "redis_namespace", read_namespace, lambda: "maywe", "what the keys in Redis begin with"
     ),
     Setting("listen", read_listen, lambda: "127.0.0.1:7443", "HOST:PORT to serve on"),
+    Setting(
+        "health_listen",
+        read_optional_listen,
+        lambda: "",
+        "HOST:PORT where health alone is answered, unencrypted and to anybody, as the probes of a "
+        "kubelet want it; not given: only where clients are answered",
+    ),
     Setting(
         "is_port_shared",
         read_boolean,
@@ -388,13 +418,6 @@ SETTINGS: Final = (
     ),
     Setting(
         "log_level", read_level, lambda: "info", "what is logged: debug, info, warning or error"
-    ),
-    Setting(
-        "health_listen",
-        read_optional_listen,
-        lambda: "",
-        "HOST:PORT where health, and nothing else, is answered without TLS, for probes that know "
-        "none; not given: nowhere",
     ),
     Setting(
         "tls_certificate_file",

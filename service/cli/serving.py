@@ -24,6 +24,7 @@ from service.composition import (
     ALL_ROLES,
     NotMigratedError,
     Role,
+    StandstillNeededError,
     migrate,
     open_application,
 )
@@ -31,18 +32,28 @@ from service.control.server import ControlListenError
 from service.embedded import EmbeddedServerError
 from service.processes import ChildStartError, ParentLine
 from service.server import ListenError, running_server
-from service.settings import SETTINGS, Settings, SettingsError, read_settings, shown_settings
+from service.settings import (
+    SETTINGS,
+    Setting,
+    Settings,
+    SettingsError,
+    read_settings,
+    shown_settings,
+)
 from service.several import NUMBER_VARIABLE, serving_processes
 from service.tls import TlsError
+
+_FIELDS: Final = frozenset(setting.name for setting in SETTINGS)
 
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)s {}%(name)s: %(message)s"
 
 
-def with_settings(command: Callable[[Settings], None]) -> Callable[..., None]:
-    """Give a command a flag for every setting, and hand it the settings."""
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command a flag for every setting, and hand it the settings and its own options."""
 
     @wraps(command)
     def with_flags(**flags: Any) -> None:  # noqa: ANN401 - the flags that follow from the table
+        options = {name: flags.pop(name) for name in flags.keys() - _FIELDS}
         try:
             settings = read_settings(flags, os.environ)
         except SettingsError as error:
@@ -51,13 +62,14 @@ def with_settings(command: Callable[[Settings], None]) -> Callable[..., None]:
         log_format = _LOG_FORMAT.format(f"process {number}: " if number else "")
         logging.basicConfig(level=settings.log_level.upper(), format=log_format)
         try:
-            command(settings)
+            command(settings, **options)
         except (ExposureError, CallersFileError, KeySetError, TlsError) as error:
             raise trouble(str(error), Exit.USAGE) from error
         except (
             ChildStartError,
             EmbeddedServerError,
             NotMigratedError,
+            StandstillNeededError,
             ListenError,
             ControlListenError,
             MayweError,
@@ -70,9 +82,14 @@ def with_settings(command: Callable[[Settings], None]) -> Callable[..., None]:
             setting.flag,
             setting.name,
             default=None,
-            help=f"{setting.help} [{setting.variable}; {setting.default() or 'none'}]",
+            help=f"{setting.help} [{_variables(setting)}; {setting.default() or 'none'}]",
         )(decorated)
     return decorated
+
+
+def _variables(setting: Setting) -> str:
+    """Say which environment variables give a setting."""
+    return " or ".join(filter(None, (setting.variable, setting.file_variable)))
 
 
 @click.group(cls=Group)
@@ -149,10 +166,16 @@ def _told_to_stop() -> threading.Event:
 
 
 @click.command("migrate", cls=Command)
+@click.option(
+    "--alone",
+    "is_alone",
+    is_flag=True,
+    help="Take the steps too for which nothing of maywe may be running: you have stopped it all.",
+)
 @with_settings
-def migrate_command(settings: Settings) -> None:
+def migrate_command(settings: Settings, *, is_alone: bool) -> None:
     """Bring the database to the newest schema."""
-    was_behind = migrate(settings)
+    was_behind = migrate(settings, is_alone=is_alone)
     click.echo("the schema is up to date now" if was_behind else "the schema was up to date")
 
 

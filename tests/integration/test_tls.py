@@ -346,18 +346,6 @@ class TestExposure:
         with pytest.raises(SettingsError, match="--token-keys"):
             self._settings(tmp_path, token_keys=url)
 
-    def test_a_setting_may_stand_in_a_file(self, tmp_path: Path) -> None:
-        """So that a password need not stand in the environment."""
-        secret = tmp_path / "url"
-        secret.write_text("postgresql://u:secret@h/d\n")
-        settings = read_settings(
-            {"data_directory": "unused"},
-            {"MAYWE_POSTGRES_URL_FILE": str(secret), "MAYWE_REDIS_URL": "redis://h"},
-        )
-        assert "secret@h/d" in settings.postgres_url
-        with pytest.raises(SettingsError, match="MAYWE_POSTGRES_URL_FILE"):
-            read_settings({}, {"MAYWE_POSTGRES_URL_FILE": str(tmp_path / "none")})
-
     def test_with_nothing_configured_it_says_so(
         self,
         database_url: str,

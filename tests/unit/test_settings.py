@@ -115,3 +115,35 @@ def test_another_process_reads_the_same_settings_from_the_environment() -> None:
     }
     settings = read_settings(flags, {})
     assert read_settings({}, environment_of(settings)) == settings
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    """Editors end it with a line feed; what is given itself goes before it."""
+    file = tmp_path / "url"
+    file.write_text("redis://:secret@in-file\n")
+    environment = {"MAYWE_REDIS_URL_FILE": str(file), "MAYWE_POSTGRES_URL": "postgresql://h/d"}
+    assert read_settings(DEFAULTS, environment).redis_url == "redis://:secret@in-file"
+    itself = environment | {"MAYWE_REDIS_URL": "redis://itself"}
+    assert read_settings(DEFAULTS, itself).redis_url == "redis://itself"
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff secret", b"secret://h"])
+def test_a_file_that_holds_no_such_secret_is_named(tmp_path: Path, content: bytes | None) -> None:
+    """And is never taken for none at all, nor what is in it told."""
+    file = tmp_path / "url"
+    if content is not None:
+        file.write_bytes(content)
+    environment = {"MAYWE_REDIS_URL_FILE": str(file), "MAYWE_POSTGRES_URL": "postgresql://h/d"}
+    with pytest.raises(SettingsError, match="MAYWE_REDIS_URL_FILE") as raised:
+        read_settings(DEFAULTS, environment)
+    assert "secret" not in str(raised.value)
+
+
+def test_only_secrets_have_files() -> None:
+    """Everything else may be seen where a deployment is described."""
+    assert [setting.file_variable for setting in SETTINGS if setting.is_secret] == [
+        "MAYWE_POSTGRES_URL_FILE",
+        "MAYWE_REDIS_URL_FILE",
+    ]
+    ignored = {"MAYWE_LISTEN_FILE": "/nowhere", "": "/nowhere"}
+    assert read_settings(DEFAULTS, ignored) == read_settings(DEFAULTS, {})

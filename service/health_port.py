@@ -1,0 +1,57 @@
+"""A port of its own for health: what a kubelet's probes ask, which speak neither TLS nor tokens.
+
+What lives here: a second gRPC server beside the one for clients, with one call, `Health.Check`, and
+the same answers. Who can reach it learns whether this server serves, and nothing else.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import SERVICE_NAME, HealthServicer
+
+THREADS: Final = 1
+CALLS_MAX: Final = 16
+"""More calls at once are refused with `RESOURCE_EXHAUSTED`."""
+
+MESSAGE_BYTES_MAX: Final = 1024
+"""A question names one service."""
+
+
+@contextmanager
+def health_port(health: HealthServicer, listen: str, *, is_port_shared: bool) -> Iterator[str]:
+    """Answer `Check` on HOST:PORT as long as the context lasts, and give where.
+
+    Nowhere when `listen` is empty.
+
+    `Watch` is not offered: whoever holds streams open could keep probes from being answered.
+
+    Raises RuntimeError when it cannot listen there.
+    """
+    if not listen:
+        yield ""
+        return
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="maywe health") as executor:
+        server = grpc.server(
+            executor,
+            options=(
+                ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+                ("grpc.so_reuseport", int(is_port_shared)),
+            ),
+            maximum_concurrent_rpcs=CALLS_MAX,
+        )
+        check = grpc.unary_unary_rpc_method_handler(
+            health.Check,
+            request_deserializer=health_pb2.HealthCheckRequest.FromString,
+            response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+        )
+        server.add_registered_method_handlers(SERVICE_NAME, {"Check": check})
+        port = server.add_insecure_port(listen)
+        server.start()
+        try:
+            yield f"{listen.rpartition(':')[0]}:{port}"
+        finally:
+            server.stop(None).wait()

@@ -1,0 +1,104 @@
+"""The port for health alone: what it answers, what it does not, and until when."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any, Final
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from maywe.v1 import decision_pb2
+from maywe.v1.decision_pb2_grpc import DecisionServiceStub
+
+from service.composition import Role, open_application
+from service.server import ListenError, running_server
+from tests.running import settings_for
+
+pytestmark = pytest.mark.integration
+
+CALL_SECONDS: Final = 30.0
+DRAIN_SECONDS: Final = "2"
+SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.fixture
+def free_address() -> str:
+    """A port of loopback that was free a moment ago."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{found.getsockname()[1]}"
+
+
+def status_at(channel: grpc.Channel, service: str = "") -> Any:
+    """What a kubelet would be told."""
+    health: Any = health_pb2_grpc.HealthStub(channel)
+    request = health_pb2.HealthCheckRequest(service=service)
+    return health.Check(request, timeout=CALL_SECONDS).status
+
+
+def test_health_is_answered_on_a_port_of_its_own(
+    database_url: str, redis_url: str, redis_namespace: str, free_address: str
+) -> None:
+    """As a whole and by service; nothing else is there, and a stream could keep others away."""
+    settings = settings_for(database_url, redis_url, redis_namespace, health_listen=free_address)
+    with (
+        open_application(settings, frozenset({Role.DECISION})) as application,
+        running_server(application, "127.0.0.1:0"),
+        grpc.insecure_channel(free_address) as channel,
+    ):
+        assert status_at(channel) == SERVING
+        assert status_at(channel, "maywe.v1.DecisionService") == SERVING
+        with pytest.raises(grpc.RpcError, match="NOT_FOUND"):
+            status_at(channel, "maywe.v1.WriterService")
+        with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
+            DecisionServiceStub(channel).MayContact(
+                decision_pb2.MayContactRequest(), timeout=CALL_SECONDS
+            )
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
+            next(health.Watch(health_pb2.HealthCheckRequest(), timeout=CALL_SECONDS))
+
+
+def test_it_says_no_while_the_server_drains(
+    database_url: str, redis_url: str, redis_namespace: str, free_address: str
+) -> None:
+    """So that no more clients are sent there; before that it never fails to answer."""
+    settings = settings_for(
+        database_url,
+        redis_url,
+        redis_namespace,
+        health_listen=free_address,
+        shutdown_drain_seconds=DRAIN_SECONDS,
+    )
+    with (
+        open_application(settings, frozenset({Role.DECISION})) as application,
+        ThreadPoolExecutor(1) as executor,
+        grpc.insecure_channel(free_address) as channel,
+    ):
+        with ExitStack() as stack:
+            stack.enter_context(running_server(application, "127.0.0.1:0"))
+            assert status_at(channel) == SERVING
+            closing = executor.submit(stack.pop_all().close)
+        while (status := status_at(channel)) == SERVING:
+            assert not closing.done()
+        assert status == NOT_SERVING
+        closing.result()
+        with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+            status_at(channel)
+
+
+def test_a_taken_health_port_is_refused(
+    database_url: str, redis_url: str, redis_namespace: str, free_address: str
+) -> None:
+    """Else probes would ask somebody else."""
+    settings = settings_for(database_url, redis_url, redis_namespace, health_listen=free_address)
+    host, _, port = free_address.rpartition(":")
+    with (
+        socket.create_server((host, int(port))),
+        open_application(settings, frozenset({Role.WORKER})) as application,
+        pytest.raises(ListenError, match=f"{free_address}.*port free"),
+        running_server(application, "127.0.0.1:0"),
+    ):
+        pass
