@@ -102,6 +102,10 @@ class NotMigratedError(Exception):
         )
 
 
+class StandstillNeededError(Exception):
+    """Steps of the migration need everything stopped, and it is not, or nobody said that it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Addresses:
     """Where PostgreSQL and Redis are, whoever started them."""
@@ -209,16 +213,36 @@ def started_stores(settings: Settings) -> Iterator[Settings]:
             settings, postgres_url=addresses.postgres_url, redis_url=addresses.redis_url
         )
         if settings.uses_embedded_servers:
-            migrate(found)
+            migrate(found, is_alone=True)
         yield found
 
 
-def migrate(settings: Settings) -> bool:
+def migrate(settings: Settings, *, is_alone: bool = False) -> bool:
     """Bring the database to the newest schema; tell whether there was anything to do.
 
-    Raises as `open_stores` does.
+    Steps that need everything stopped are taken only when the caller says that it is, with
+    `is_alone`, and nothing else of maywe is connected to the database.
+
+    Raises StandstillNeededError, before anything is changed; otherwise as `open_stores` does.
     """
     with _addresses(settings) as addresses, _engine(addresses.postgres_url) as engine:
+        # The first connection of this engine, so that any other is somebody else's.
+        with reading(engine) as connection:
+            steps = migrations.steps_for_standstill(connection)
+            others = migrations.connections_of_others(connection) if steps else 0
+        if steps and not is_alone:
+            message = (
+                f"{', '.join(steps)} can be taken only while nothing of maywe is running: stop "
+                "every server and worker, then run `maywe migrate --alone`"
+            )
+            raise StandstillNeededError(message)
+        if others:
+            message = (
+                f"{', '.join(steps)} can be taken only while nothing of maywe is running, and "
+                f"{others} connections to the database are still maywe's: stop every server, "
+                "worker and command"
+            )
+            raise StandstillNeededError(message)
         was_behind = not is_migrated(engine)
         migrations.upgrade(engine)
         return was_behind

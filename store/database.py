@@ -25,6 +25,9 @@ from decision.instants import Instant
 
 _Result = TypeVar("_Result")
 
+APPLICATION_NAME: Final = "maywe"
+"""By which PostgreSQL knows, and shows, our connections."""
+
 POOL_CONNECTIONS_MAX: Final = 16
 POOL_WAIT_SECONDS_MAX: Final = 10
 STATEMENT_SECONDS_MAX: Final = 60
@@ -72,7 +75,7 @@ def open_engine(
         isolation_level="READ COMMITTED",
         json_deserializer=orjson.loads,
         connect_args={
-            "application_name": "maywe",
+            "application_name": APPLICATION_NAME,
             "connect_timeout": CONNECT_SECONDS_MAX,
             # Of several hosts the primary, and no standby under its name: what it has is late.
             "target_session_attrs": "read-write",

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from typing import Final
 
 import pytest
@@ -9,10 +10,13 @@ from sqlalchemy import Connection, Engine, text
 
 from decision.catalog_history import CodeList
 from decision.timeline import NO_BASIS, PermissionTimeline
+from service.composition import StandstillNeededError, migrate
+from service.settings import Settings
 from store import migrations, record
 from store.code_numbers import CodeNumbers
 from store.publications import load_code_numbers
 from tests.integration.ledger_builders import Ledger
+from tests.running import settings_for
 
 pytestmark = pytest.mark.integration
 
@@ -20,6 +24,9 @@ _HEADER: Final = struct.Struct("<BBHIIQI")
 _COUNTS: Final = struct.Struct("<HHHH")
 _CELL: Final = struct.Struct("<QHHHBx")
 _NO_BASIS: Final = 0xFFFF
+
+DISCONNECTED_SECONDS_MAX: Final = 60.0
+"""A bound against hanging; not a performance claim."""
 
 
 def _older_record(timeline: PermissionTimeline, numbers: CodeNumbers, version: int) -> bytes:
@@ -118,3 +125,30 @@ def test_it_refuses_while_a_decision_server_runs(ledger: Ledger) -> None:
         )
     with pytest.raises(RuntimeError, match="still running"):
         migrations.upgrade(ledger.engine)
+
+
+def test_the_command_takes_it_only_when_told_that_all_is_stopped(
+    ledger: Ledger, database_url: str, redis_url: str
+) -> None:
+    """And not even then while something is connected; refused, it changes nothing."""
+    ledger.consent("anna")
+    _set_back(ledger.engine)
+    settings = settings_for(database_url, redis_url, "maywe")
+    with pytest.raises(StandstillNeededError, match=r"alone_0003_\w+ .*`maywe migrate --alone`"):
+        migrate(settings)
+    with ledger.engine.connect(), pytest.raises(StandstillNeededError, match="still maywe's"):
+        migrate(settings, is_alone=True)
+    assert not migrations.is_current(ledger.engine)
+    ledger.engine.dispose()
+    # PostgreSQL shows a connection for a moment after it was closed.
+    deadline = time.monotonic() + DISCONNECTED_SECONDS_MAX
+    while not _is_migrated_alone(settings):
+        assert time.monotonic() < deadline
+    assert migrations.is_current(ledger.engine)
+
+
+def _is_migrated_alone(settings: Settings) -> bool:
+    try:
+        return migrate(settings, is_alone=True)
+    except StandstillNeededError:
+        return False
