@@ -1,0 +1,1 @@
+"""What servers are deployed with: the chart and the image."""
