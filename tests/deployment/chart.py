@@ -33,8 +33,10 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     result = dict(values)
     for key, change in changes.items():
         old = result.get(key)
-        is_nested = isinstance(change, dict) and isinstance(old, dict)
-        result[key] = merged(old, change) if is_nested else change
+        if isinstance(change, dict) and isinstance(old, dict):
+            result[key] = merged(old, change)
+        else:
+            result[key] = change
     return result
 
 

@@ -6,9 +6,9 @@ import tomllib
 from typing import Any, Final
 
 import helm_python
-import kubernetes_validate
 import pytest
 import yaml
+from kubernetes_validate.utils import ValidationError, validate
 
 from tests.deployment.chart import (
     CHART,
@@ -43,15 +43,15 @@ def test_the_linter_finds_nothing(name: str) -> None:
 def test_kubernetes_takes_what_is_rendered(name: str, version: str) -> None:
     """Strictly: a field that a version does not know is refused."""
     for resource in rendered_set(name).resources:
-        kubernetes_validate.validate(resource, version, strict=True)
+        validate(resource, version, strict=True)
 
 
 def test_the_schemas_of_kubernetes_refuse_something() -> None:
     """Else the test above would show nothing."""
     resource = json.loads(json.dumps(rendered_set("smallest").one("Deployment", "writer")))
     resource["spec"]["template"]["spec"]["containers"][0]["readOnlyRootFilesystem"] = True
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(resource, KUBERNETES_VERSIONS[-1], strict=True)
+    with pytest.raises(ValidationError):
+        validate(resource, KUBERNETES_VERSIONS[-1], strict=True)
 
 
 def test_the_oldest_kubernetes_is_the_one_that_the_chart_names() -> None:

@@ -6,7 +6,11 @@ from typing import Any, Final
 
 import pytest
 
+from service.bulk import CONNECTIONS
+from service.composition import CONNECTIONS_BESIDE_READS, LEASE_CONNECTIONS
 from service.settings import SETTINGS, Settings, read_settings
+from store.database import POOL_CONNECTIONS_MAX
+from store.shared_reads import READS_IN_FLIGHT_MAX
 from tests.deployment.chart import (
     CHART,
     VALUE_SETS,
@@ -284,3 +288,14 @@ def test_bulk_processes_do_not_follow_the_nodes_cores() -> None:
         environment = environment_of_pod(result, pod, IPV4)
         has_bulk_work = component in {"writer", "worker"}
         assert ("MAYWE_BULK_PROCESSES" in environment) is has_bulk_work
+
+
+def test_the_connections_that_postgresql_has_to_hold_are_stated() -> None:
+    """As the code opens them at most: for work, for checks, for leases."""
+    checks = READS_IN_FLIGHT_MAX + CONNECTIONS_BESIDE_READS
+    server = POOL_CONNECTIONS_MAX + checks + LEASE_CONNECTIONS
+    text = " ".join((CHART / "README.md").read_text(encoding="utf-8").split())
+    assert (
+        f"at most {server + LEASE_CONNECTIONS} connections for each decision process, "
+        f"{server} for each process of a writer or worker, and {CONNECTIONS} for each bulk process"
+    ) in text
