@@ -1,7 +1,6 @@
 """The composition root: every part of a process is made and joined here, and only here.
 
-What lives here: opening PostgreSQL and Redis, or starting embedded ones, and joining the parts of
-`store` on them. Embedded and production differ in who started the servers and in nothing else. Who
+What lives here: joining the parts of `store` on PostgreSQL and Redis, which `stores` opens. Who
 opens closes: whatever a failed start had opened is closed again.
 """
 
@@ -32,14 +31,11 @@ from service.background import Background
 from service.bulk import BulkWorker
 from service.control.server import ControlServer
 from service.effectuation import Effectuator
-from service.embedded import EmbeddedOptions, embedded_servers
 from service.processes import ChildProgram, child_processes
 from service.settings import Settings, environment_of
-from store import migrations
+from service.stores import Addresses, Stores, guarded_engine, open_stores
 from store.cache import Cache
-from store.database import POOL_CONNECTIONS_MAX, STATEMENT_SECONDS_MAX, open_engine, reading
 from store.direct import DirectProjector
-from store.epochs import guard_identity
 from store.guard import GuardKeeper
 from store.lapses import LapseWorker
 from store.leases import LeaseHolder
@@ -48,15 +44,11 @@ from store.publications import Catalogs
 from store.reader import PermissionReader, ReadLimits
 from store.reconciling import Reconciler
 from store.recording import Recorder
-from store.redis_client import CHECK_REPLY_SECONDS_MAX, WRITE_REPLY_SECONDS_MAX, open_client
 from store.rewarming import Rewarmer
 from store.shared_reads import CHECK_READ_SECONDS_MAX
 
 CATALOG_REFRESH_SECONDS: Final = 0.5
 """How often a process looks for a newer catalog when nothing else tells it of one."""
-
-CONNECTIONS_BESIDE_READS: Final = 2
-"""Connections of checks beside those for reads after misses: to look for a newer catalog."""
 
 LEASE_CONNECTIONS: Final = 2
 """Connections that only leases are renewed or looked at with, so that nothing holds them up."""
@@ -91,43 +83,6 @@ class Role(Enum):
 
 
 ALL_ROLES: Final = frozenset(Role)
-
-
-class NotMigratedError(Exception):
-    """The database's schema is not the one that this version needs."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the database has not the schema that this version needs: run `maywe migrate` first"
-        )
-
-
-class StandstillNeededError(Exception):
-    """Steps of the migration need everything stopped, and it is not, or nobody said that it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where PostgreSQL and Redis are, whoever started them."""
-
-    postgres_url: str
-    redis_url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """The ledger and the cache, open; enough for the commands that need no server.
-
-    Checks have connections of their own to both: whatever waits there, they do not, and they do
-    not wait for Redis as long as those who fill it.
-    """
-
-    engine: Engine
-    check_engine: Engine
-    catalogs: Catalogs
-    cache: Cache
-    check_cache: Cache
-    addresses: Addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,94 +122,6 @@ class Application:
 
 
 @contextmanager
-def open_stores(settings: Settings) -> Iterator[Stores]:
-    """Open the ledger and the cache, starting embedded servers where none are named.
-
-    An embedded database is brought to the newest schema; any other has to be there already.
-
-    Raises:
-        NotMigratedError: when it is not.
-        UnavailableError: when PostgreSQL does not answer.
-        EmbeddedServerError: when the embedded servers cannot be had.
-
-    """
-    with ExitStack() as stack:
-        addresses = stack.enter_context(_addresses(settings))
-        engine = stack.enter_context(_engine(addresses.postgres_url))
-        if settings.uses_embedded_servers:
-            migrations.upgrade(engine)
-        elif not is_migrated(engine):
-            raise NotMigratedError
-        check_connections = settings.postgres_reads_max + CONNECTIONS_BESIDE_READS
-        check_engine = stack.enter_context(
-            _engine(addresses.postgres_url, check_connections, CHECK_READ_SECONDS_MAX)
-        )
-        catalogs = Catalogs(check_engine)
-        catalogs.refresh()
-        cache, check_cache = (
-            Cache(
-                stack.enter_context(open_client(addresses.redis_url, reply_seconds_max)),
-                settings.redis_namespace,
-            )
-            for reply_seconds_max in (WRITE_REPLY_SECONDS_MAX, CHECK_REPLY_SECONDS_MAX)
-        )
-        yield Stores(engine, check_engine, catalogs, cache, check_cache, addresses)
-
-
-@contextmanager
-def started_stores(settings: Settings) -> Iterator[Settings]:
-    """Start the embedded servers, where they are wanted, for other processes to open.
-
-    Gives the settings by which these find them. Raises as `open_stores` does.
-    """
-    with ExitStack() as stack:
-        addresses = stack.enter_context(_addresses(settings))
-        found = replace(
-            settings, postgres_url=addresses.postgres_url, redis_url=addresses.redis_url
-        )
-        if settings.uses_embedded_servers:
-            migrate(found, is_alone=True)
-        yield found
-
-
-def migrate(settings: Settings, *, is_alone: bool = False) -> bool:
-    """Bring the database to the newest schema; tell whether there was anything to do.
-
-    Steps that need everything stopped are taken only when the caller says that it is, with
-    `is_alone`, and nothing else of maywe is connected to the database.
-
-    Raises StandstillNeededError, before anything is changed; otherwise as `open_stores` does.
-    """
-    with _addresses(settings) as addresses, _engine(addresses.postgres_url) as engine:
-        # The first connection of this engine, so that any other is somebody else's.
-        with reading(engine) as connection:
-            steps = migrations.steps_for_standstill(connection)
-            others = migrations.connections_of_others(connection) if steps else 0
-        if steps and not is_alone:
-            message = (
-                f"{', '.join(steps)} can be taken only while nothing of maywe is running: stop "
-                "every server and worker, then run `maywe migrate --alone`"
-            )
-            raise StandstillNeededError(message)
-        if others:
-            message = (
-                f"{', '.join(steps)} can be taken only while nothing of maywe is running, and "
-                f"{others} connections to the database are still maywe's: stop every server, "
-                "worker and command"
-            )
-            raise StandstillNeededError(message)
-        was_behind = not is_migrated(engine)
-        migrations.upgrade(engine)
-        return was_behind
-
-
-def is_migrated(engine: Engine) -> bool:
-    """Tell whether the database has the newest schema. Raises UnavailableError."""
-    with reading(engine):
-        return migrations.is_current(engine)
-
-
-@contextmanager
 def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[Application]:
     """Open everything that a process of these roles needs, with its background work under way.
 
@@ -274,7 +141,7 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
         background = Background()
         keeper = GuardKeeper()
         lease_engine = stack.enter_context(
-            _engine(stores.addresses.postgres_url, LEASE_CONNECTIONS, CHECK_READ_SECONDS_MAX)
+            guarded_engine(stores.addresses.postgres_url, LEASE_CONNECTIONS, CHECK_READ_SECONDS_MAX)
         )
         effectuator = Effectuator(
             lease_engine, settings.lease_seconds, control_files=control_files_of(settings)
@@ -332,7 +199,9 @@ def _lease(application: Application) -> Iterator[None]:
     # A thread and its waits of its own, so that nothing else holds up a renewal.
     renewing = Background()
     with (
-        _engine(stores.addresses.postgres_url, LEASE_CONNECTIONS, CHECK_READ_SECONDS_MAX) as engine,
+        guarded_engine(
+            stores.addresses.postgres_url, LEASE_CONNECTIONS, CHECK_READ_SECONDS_MAX
+        ) as engine,
         ControlServer(
             keeper,
             stores.catalogs,
@@ -417,35 +286,6 @@ def _reconciler(application: Application) -> Reconciler:
         ),
         customers_per_second=settings.reconciled_per_second,
     )
-
-
-@contextmanager
-def _addresses(settings: Settings) -> Iterator[Addresses]:
-    if not settings.uses_embedded_servers:
-        yield Addresses(settings.postgres_url, settings.redis_url)
-        return
-    options = EmbeddedOptions(
-        settings.data_directory, settings.server_user, durable=settings.is_durable
-    )
-    with embedded_servers(options) as servers:
-        _logger.info(
-            "embedded PostgreSQL at %s, Redis at %s", servers.postgresql.url, servers.redis.url
-        )
-        yield Addresses(servers.postgresql.url, servers.redis.url)
-
-
-@contextmanager
-def _engine(
-    url: str,
-    connections_max: int = POOL_CONNECTIONS_MAX,
-    statement_seconds_max: float = STATEMENT_SECONDS_MAX,
-) -> Iterator[Engine]:
-    engine = open_engine(url, connections_max, statement_seconds_max)
-    guard_identity(engine)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _warn_about_redis(cache: Cache) -> None:

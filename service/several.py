@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-from service.composition import started_stores
 from service.processes import ChildProgram, child_processes
 from service.server import ListenError
 from service.settings import Settings, environment_of
+from service.stores import started_stores
 
 NUMBER_VARIABLE: Final = "MAYWE_PROCESS_NUMBER"
 """Environment variable by which a process knows, for its log, which of several it is."""

@@ -20,27 +20,15 @@ from service.access.callers_file import CallersFileError
 from service.access.exposure import ExposureError, check_control_exposure, check_server_exposure
 from service.access.keys import KeySetError
 from service.cli.exits import Command, Exit, Group, trouble
-from service.composition import (
-    ALL_ROLES,
-    NotMigratedError,
-    Role,
-    StandstillNeededError,
-    migrate,
-    open_application,
-)
+from service.composition import ALL_ROLES, Role, open_application
 from service.control.server import ControlListenError
 from service.embedded import EmbeddedServerError
 from service.processes import ChildStartError, ParentLine
 from service.server import ListenError, running_server
-from service.settings import (
-    SETTINGS,
-    Setting,
-    Settings,
-    SettingsError,
-    read_settings,
-    shown_settings,
-)
+from service.setting_table import SETTINGS, Setting
+from service.settings import Settings, SettingsError, read_settings, shown_settings
 from service.several import NUMBER_VARIABLE, serving_processes
+from service.stores import NotMigratedError, StandstillNeededError, migrate
 from service.tls import TlsError
 
 _FIELDS: Final = frozenset(setting.name for setting in SETTINGS)

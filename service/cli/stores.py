@@ -14,9 +14,10 @@ import click
 from decision.errors import UnavailableError
 from service.cli.connection import json_option
 from service.cli.exits import Exit, trouble
-from service.composition import NotMigratedError, Stores, open_stores
 from service.embedded import EmbeddedServerError
-from service.settings import SETTINGS, SettingsError, read_settings
+from service.setting_table import SETTINGS
+from service.settings import SettingsError, read_settings
+from service.stores import NotMigratedError, Stores, open_stores
 
 _SETTING_NAMES: Final = ("postgres_url", "redis_url", "redis_namespace", "data_directory")
 

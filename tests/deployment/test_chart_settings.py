@@ -7,8 +7,10 @@ from typing import Any, Final
 import pytest
 
 from service.bulk import CONNECTIONS
-from service.composition import CONNECTIONS_BESIDE_READS, LEASE_CONNECTIONS
-from service.settings import SETTINGS, Settings, read_settings
+from service.composition import LEASE_CONNECTIONS
+from service.setting_table import SETTINGS
+from service.settings import Settings, read_settings
+from service.stores import CONNECTIONS_BESIDE_READS
 from store.database import POOL_CONNECTIONS_MAX
 from store.shared_reads import READS_IN_FLIGHT_MAX
 from tests.deployment.chart import (

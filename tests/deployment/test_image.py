@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 import yaml
 
-from service.settings import SETTINGS
+from service.setting_table import SETTINGS
 from tests.deployment.chart import container_of, rendered_set
 from tests.deployment.dockerfile import DOCKERFILE, ROOT, Stage, read_stages
 

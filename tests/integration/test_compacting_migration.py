@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine, text
 
 from decision.catalog_history import CodeList
 from decision.timeline import NO_BASIS, PermissionTimeline
-from service.composition import StandstillNeededError, migrate
 from service.settings import Settings
+from service.stores import StandstillNeededError, migrate
 from store import migrations, record
 from store.code_numbers import CodeNumbers
 from store.publications import load_code_numbers

@@ -23,10 +23,11 @@ from maywe.v1.catalog_pb2_grpc import CatalogServiceStub
 from sqlalchemy import create_engine, make_url, text
 
 from service.client import open_client
-from service.composition import ALL_ROLES, NotMigratedError, Role, open_application
+from service.composition import ALL_ROLES, Role, open_application
 from service.embedded import temporary_data_directory
 from service.executors import IMPORTS_MAX
 from service.server import ListenError, running_server
+from service.stores import NotMigratedError
 from tests.authority import CertificateAuthority, TokenIssuer
 from tests.integration.service_builders import catalog, failure, failure_of, purchase
 from tests.running import RunningMaywe, running_maywe, settings_for

@@ -14,9 +14,10 @@ from maywe.v1 import common_pb2
 
 from decision.events import NewEvent
 from service.background import Background
-from service.composition import Addresses, Application, Role, Stores
+from service.composition import Application, Role
 from service.effectuation import Effectuator
 from service.servicers.acknowledging import Acknowledger
+from service.stores import Addresses, Stores
 from store.guard import GuardKeeper
 from store.outcomes import Recorded
 from store.projector import Projector

@@ -4,13 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import (
-    SETTINGS,
-    SettingsError,
-    environment_of,
-    read_settings,
-    shown_settings,
-)
+from service.setting_table import SETTINGS
+from service.settings import SettingsError, environment_of, read_settings, shown_settings
 
 DEFAULTS = {"data_directory": "/data"}
 
