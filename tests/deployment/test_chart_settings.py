@@ -44,30 +44,10 @@ NOT_OF_THE_CHART: Final = {
 }
 """Settings that no pod is given."""
 
-AWAITED: Final = {
-    "MAYWE_CALLERS_FILE",
-    "MAYWE_CALLER_CALLS_PER_SECOND",
-    "MAYWE_CALLER_STREAMS",
-    "MAYWE_CONTROL_CA_FILE",
-    "MAYWE_CONTROL_CERTIFICATE_FILE",
-    "MAYWE_CONTROL_KEY_FILE",
-    "MAYWE_FOUR_EYES",
-    "MAYWE_TLS_CERTIFICATE_FILE",
-    "MAYWE_TLS_CLIENT_CA_FILE",
-    "MAYWE_TLS_KEY_FILE",
-    "MAYWE_TOKEN_ALGORITHMS",
-    "MAYWE_TOKEN_AUDIENCE",
-    "MAYWE_TOKEN_ISSUER",
-    "MAYWE_TOKEN_KEYS",
-    "MAYWE_TOKEN_LEEWAY_SECONDS",
-    "MAYWE_TOKEN_ROLES_CLAIM",
-}
-"""Settings of TLS, tokens and roles. Until the code has any of them, the chart runs ahead of it."""
 
 VARIABLES: Final = {setting.variable for setting in SETTINGS}
 FILE_VARIABLES: Final = {setting.file_variable for setting in SETTINGS if setting.is_secret}
-HAS_ACCESS: Final = bool(AWAITED & VARIABLES)
-KNOWN: Final = VARIABLES | FILE_VARIABLES | (set() if HAS_ACCESS else AWAITED)
+KNOWN: Final = VARIABLES | FILE_VARIABLES
 
 every_set = pytest.mark.parametrize("name", VALUE_SETS)
 
@@ -103,13 +83,6 @@ def test_every_setting_that_a_pod_is_given_is_one_of_the_code(name: str) -> None
     for component, pod in result.pods():
         given = environment_of_pod(result, pod, IPV4).keys() - NOT_OF_THE_CODE
         assert given <= KNOWN, component
-
-
-def test_the_settings_of_access_are_there_as_awaited() -> None:
-    """All of them or none: the chart gives them by these names."""
-    if not HAS_ACCESS:
-        pytest.skip("TLS, tokens and roles are not there yet")
-    assert AWAITED <= VARIABLES
 
 
 def test_every_setting_of_the_code_can_be_given_by_the_chart() -> None:
