@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from service.embedded import EmbeddedOptions, embedded_servers
 from service.settings import Settings
@@ -30,11 +30,14 @@ _logger = logging.getLogger(__name__)
 
 
 class NotMigratedError(Exception):
-    """The database's schema is not the one that this version needs."""
+    """The database's schema is none that this version can run on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_of_later_code: bool) -> None:
         super().__init__(
-            "the database has not the schema that this version needs: run `maywe migrate` first"
+            "the database has been migrated for a later version, beside which this one may not run"
+            if is_of_later_code
+            else "the database has not the schema that this version needs: run `maywe migrate` "
+            "first"
         )
 
 
@@ -70,7 +73,8 @@ class Stores:
 def open_stores(settings: Settings) -> Iterator[Stores]:
     """Open the ledger and the cache, starting embedded servers where none are named.
 
-    An embedded database is brought to the newest schema; any other has to be there already.
+    An embedded database is brought to the newest schema; any other has to be there already, or
+    beyond it by steps that this code survives.
 
     Raises:
         NotMigratedError: when it is not.
@@ -81,10 +85,12 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
     with ExitStack() as stack:
         addresses = stack.enter_context(_addresses(settings))
         engine = stack.enter_context(guarded_engine(addresses.postgres_url))
-        if settings.uses_embedded_servers:
+        with reading(engine) as connection:
+            is_of_later_code = migrations.is_of_later_code(connection)
+            if is_of_later_code or not settings.uses_embedded_servers:
+                _refuse_other_schema(connection)
+        if settings.uses_embedded_servers and not is_of_later_code:
             migrations.upgrade(engine)
-        elif not is_migrated(engine):
-            raise NotMigratedError
         check_connections = settings.postgres_reads_max + CONNECTIONS_BESIDE_READS
         check_engine = stack.enter_context(
             guarded_engine(addresses.postgres_url, check_connections, CHECK_READ_SECONDS_MAX)
@@ -121,13 +127,17 @@ def migrate(settings: Settings, *, is_alone: bool = False) -> bool:
     """Bring the database to the newest schema; tell whether there was anything to do.
 
     Steps that need everything stopped are taken only when the caller says that it is, with
-    `is_alone`, and nothing else of maywe is connected to the database.
+    `is_alone`, and nothing else of maywe is connected to the database. On a schema of later code
+    there is nothing to do, if this code can run on it.
 
     Raises StandstillNeededError, before anything is changed; otherwise as `open_stores` does.
     """
     with _addresses(settings) as addresses, guarded_engine(addresses.postgres_url) as engine:
         # The first connection of this engine, so that any other is somebody else's.
         with reading(engine) as connection:
+            if migrations.is_of_later_code(connection):
+                _refuse_other_schema(connection)
+                return False
             steps = migrations.steps_for_standstill(connection)
             others = migrations.connections_of_others(connection) if steps else 0
         if steps and not is_alone:
@@ -143,15 +153,15 @@ def migrate(settings: Settings, *, is_alone: bool = False) -> bool:
                 "worker and command"
             )
             raise StandstillNeededError(message)
-        was_behind = not is_migrated(engine)
+        was_behind = not migrations.is_current(engine)
         migrations.upgrade(engine)
         return was_behind
 
 
-def is_migrated(engine: Engine) -> bool:
-    """Tell whether the database has the newest schema. Raises UnavailableError."""
-    with reading(engine):
-        return migrations.is_current(engine)
+def _refuse_other_schema(connection: Connection) -> None:
+    """Raise NotMigratedError unless this code can run on the schema."""
+    if not migrations.is_usable(connection):
+        raise NotMigratedError(is_of_later_code=migrations.is_of_later_code(connection))
 
 
 @contextmanager

@@ -297,6 +297,15 @@ handed_in_document = Table(
     comment="append only: documents that somebody handed in for somebody else to publish",
 )
 
+schema_step = Table(
+    "schema_step",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("revision", ordered_text, nullable=False, unique=True),
+    Column("name", ordered_text, nullable=False),
+    comment="the steps that brought the schema here, in order; their names say who survives them",
+)
+
 installation = Table(
     "installation",
     metadata,

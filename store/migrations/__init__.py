@@ -13,9 +13,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy.dialects.postgresql import insert
 
 from store.database import APPLICATION_NAME
+from store.schema import schema_step
 
 _HERE: Final = Path(__file__).parent
 
@@ -45,10 +47,60 @@ def upgrade(engine: Engine) -> None:
 
 
 def is_current(engine: Engine) -> bool:
-    """Tell whether the database has the schema that this code expects."""
+    """Tell whether the database has the schema that this code brings it to."""
     with engine.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
-    return found == ScriptDirectory.from_config(_config()).get_current_head()
+    return found == _scripts().get_current_head()
+
+
+def is_usable(connection: Connection) -> bool:
+    """Tell whether this code can run on the database's schema.
+
+    It can on its own, and on one of later code if it survives every step in between: so servers may
+    be started anew while their replacement by later ones is under way.
+    """
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found == _scripts().get_current_head():
+        return True
+    later = _steps_of_later_code(connection, found)
+    return bool(later) and all(name.startswith(_RUNNING_BESIDE) for name in later)
+
+
+def is_of_later_code(connection: Connection) -> bool:
+    """Tell whether the database has taken steps that this code does not know."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    return found is not None and found not in _revisions()
+
+
+def note_steps(connection: Connection) -> None:
+    """Write down, in the transaction that migrates, every step taken up to now."""
+    steps = [
+        {"number": number, "revision": script.revision, "name": Path(script.path).stem}
+        for number, script in enumerate(reversed(list(_scripts().walk_revisions())), start=1)
+    ]
+    connection.execute(insert(schema_step).on_conflict_do_nothing(), steps)
+
+
+def _steps_of_later_code(connection: Connection, found: str | None) -> Sequence[str]:
+    """Give the names of the steps beyond ours; none where that is not known."""
+    if found is None or found in _revisions():
+        return []
+    if connection.scalar(text("SELECT to_regclass('schema_step')")) is None:
+        return []
+    ours = (
+        select(schema_step.c.number)
+        .where(schema_step.c.revision == _scripts().get_current_head())
+        .scalar_subquery()
+    )
+    return connection.scalars(select(schema_step.c.name).where(schema_step.c.number > ours)).all()
+
+
+def _revisions() -> set[str]:
+    return {script.revision for script in _scripts().walk_revisions()}
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
 
 
 def steps_for_standstill(connection: Connection) -> Sequence[str]:
@@ -59,8 +111,7 @@ def steps_for_standstill(connection: Connection) -> Sequence[str]:
     found = MigrationContext.configure(connection).get_current_revision()
     if found is None:
         return []
-    scripts = ScriptDirectory.from_config(_config())
-    names = [Path(script.path).stem for script in scripts.iterate_revisions("head", found)]
+    names = [Path(script.path).stem for script in _scripts().iterate_revisions("head", found)]
     return sorted(name for name in names if not name.startswith(_RUNNING_BESIDE))
 
 

@@ -82,7 +82,7 @@ def _set_back(engine: Engine) -> dict[int, bytes]:
         connection.execute(text("ALTER TABLE code_number DISABLE TRIGGER USER"))
         connection.execute(text("DELETE FROM code_number WHERE code_list = 'consent_type'"))
         connection.execute(text("ALTER TABLE code_number ENABLE TRIGGER USER"))
-        connection.execute(text("DROP TABLE handed_in_document"))
+        connection.execute(text("DROP TABLE handed_in_document, schema_step"))
         connection.execute(text("DROP TABLE work_piece"))
         connection.execute(text("ALTER TABLE import_progress DROP COLUMN claim"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
