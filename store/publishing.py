@@ -34,6 +34,7 @@ from store import chain
 from store.code_numbers import CodeNumbers
 from store.database import CATALOG_LOCK, draw_recorded_instants, reading, run_transaction
 from store.floors import Narrowing
+from store.handing_in import refuse_unless_handed_in
 from store.outbox import narrowed_at
 from store.pieces import call_workers
 from store.publications import Catalogs, PublishedCatalog, load_code_numbers
@@ -50,7 +51,8 @@ class NewPublication:
     """A catalog to be published: the document as sent and as read, by whom and why.
 
     `expected_number` is the publication that the editor took for the newest, if it matters whether
-    somebody else published in between.
+    somebody else published in between. With `needs_four_eyes` somebody else has to have handed the
+    document in.
     """
 
     publication_id: str
@@ -59,6 +61,7 @@ class NewPublication:
     publisher: str
     comment: str
     expected_number: int | None = None
+    needs_four_eyes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,8 @@ def publish(engine: Engine, catalogs: Catalogs, new: NewPublication) -> Publicat
     """Record a publication; from then on it counts for every question asked with that knowledge.
 
     Raises PublicationRefusedError for a faulty document, AlreadyExistsError when the publication id
-    is taken by another one, and AbortedError when the newest publication is not the one expected.
+    is taken by another one, AbortedError when the newest publication is not the one expected, and
+    PreconditionError without the four eyes that are needed.
     """
     _check(new)
     document = read_document(new.content)
@@ -192,6 +196,8 @@ def _publish(
             ErrorCode.PUBLICATION_OUTDATED,
             {"field": "expected_number", "newest_number": str(newest.number)},
         )
+    if new.needs_four_eyes:
+        refuse_unless_handed_in(connection, new.document, newest.number, new.publisher)
     published = check_document(connection, document, newest)
     recorded_at = draw_recorded_instants(connection, 1)
     narrowed = _narrowed_at(published.catalog, recorded_at)

@@ -292,6 +292,13 @@ handed_in_document = Table(
     "handed_in_document",
     metadata,
     Column("document_hash", LargeBinary, primary_key=True, comment="SHA-256 of the text"),
+    Column(
+        "newest_number",
+        Integer,
+        primary_key=True,
+        autoincrement=False,
+        comment="the publication that was the newest: only what follows it may be this document",
+    ),
     Column("caller", ordered_text, primary_key=True),
     Column("handed_in_at", BigInteger, nullable=False),
     comment="append only: documents that somebody handed in for somebody else to publish",

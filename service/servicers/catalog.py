@@ -28,7 +28,7 @@ from service.conversion.reading import optional_instant
 from service.servicers.acknowledging import Acknowledger
 from store.cursors import CursorKind, decode_cursor, encode_cursor
 from store.database import reading
-from store.handing_in import hand_in, refuse_unless_handed_in
+from store.handing_in import hand_in
 from store.knowledge import draw_now, refuse_future
 from store.preview import preview
 from store.publications import get_publication, list_newest_publications
@@ -134,19 +134,17 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         if request.hand_in and not caller:
             problem = "needs callers that are identified, so that two can be told apart"
             raise InvalidArgumentError(FieldFault("hand_in", problem))
-        response = preview_message(
-            preview(
-                self._application.engine,
-                self._application.catalogs,
-                read_content(request),
-                sample_size,
-                # It may take minutes, for which neither a shutdown nor an absent caller waits.
-                lambda: self._application.stopping.is_set() or not context.is_active(),
-            )
+        found = preview(
+            self._application.engine,
+            self._application.catalogs,
+            read_content(request),
+            sample_size,
+            # It may take minutes, for which neither a shutdown nor an absent caller waits.
+            lambda: self._application.stopping.is_set() or not context.is_active(),
         )
         if request.hand_in:
-            hand_in(self._application.engine, request.document, caller)
-        return response
+            hand_in(self._application.engine, request.document, found.base_number, caller)
+        return preview_message(found)
 
     def Publish(
         self, request: catalog_pb2.PublishRequest, context: grpc.ServicerContext
@@ -155,9 +153,6 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         if request.HasField("expected_number") and request.expected_number < 0:
             problem = f"{request.expected_number} is no number of a publication; 0 is none"
             raise InvalidArgumentError(FieldFault("expected_number", problem))
-        publisher = _publisher(request.publisher, calling())
-        if self._application.settings.is_four_eyes:
-            refuse_unless_handed_in(self._application.engine, request.document, publisher)
         recorded = publish(
             self._application.engine,
             self._application.catalogs,
@@ -165,11 +160,12 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
                 publication_id=request.publication_id,
                 document=request.document,
                 content=read_content(request),
-                publisher=publisher,
+                publisher=_publisher(request.publisher, calling()),
                 comment=request.comment,
                 expected_number=(
                     request.expected_number if request.HasField("expected_number") else None
                 ),
+                needs_four_eyes=self._application.settings.is_four_eyes,
             ),
         )
         return catalog_pb2.PublishResponse(

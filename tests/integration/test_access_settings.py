@@ -148,6 +148,33 @@ class TestSettings:
         assert publish(petrova, document + " ") is precondition
         assert publish(petrova, document) is grpc.StatusCode.OK
 
+    @pytest.mark.parametrize("system", [{"is_four_eyes": "true"}], indirect=True)
+    def test_what_was_handed_in_counts_for_the_next_publication_alone(
+        self, system: Guarded
+    ) -> None:
+        """Else a publisher could alone bring back any catalog of before; a repeat is none."""
+        editor = system.token("catalog.editor", subject="ivanova")
+        publisher = system.token("catalog.publisher", subject="petrova")
+        first, second = json.dumps(catalog()), json.dumps(catalog(), indent=1)
+
+        def publish(publication_id: str, document: str) -> grpc.StatusCode:
+            fields = {"publication_id": publication_id, "document": document}
+            return system.ended_with(publisher, "CatalogService", "Publish", **fields)
+
+        def hand_in(document: str) -> None:
+            fields = {"document": document, "hand_in": True}
+            system.answer(editor, "CatalogService", "PreviewPublication", **fields)
+
+        precondition = grpc.StatusCode.FAILED_PRECONDITION
+        hand_in(first)
+        hand_in(second)
+        assert publish("one", first) is grpc.StatusCode.OK
+        assert publish("two", second) is precondition
+        assert publish("two", first) is precondition
+        assert publish("one", first) is grpc.StatusCode.OK
+        hand_in(second)
+        assert publish("two", second) is grpc.StatusCode.OK
+
     def test_keys_of_tokens_rotate_without_a_restart(self, system: Guarded) -> None:
         """A new key counts at once, one that is taken out no longer."""
         before = system.token("decision.read")

@@ -19,9 +19,10 @@ depends_on: str | Sequence[str] | None = None
 _HANDED_IN: Final = """
 CREATE TABLE handed_in_document (
     document_hash bytea NOT NULL,
+    newest_number integer NOT NULL,
     caller text COLLATE "C" NOT NULL,
     handed_in_at bigint NOT NULL,
-    PRIMARY KEY (document_hash, caller)
+    PRIMARY KEY (document_hash, newest_number, caller)
 );
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON handed_in_document
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
