@@ -13,9 +13,9 @@ from typing import Any, Final, NoReturn, TypeAlias
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from decision.errors import NotPermittedError
-from service.access.gate import Gate, note_caller
-from service.access.table import IN_FULL, TABLE
+from decision.errors import MayweError, NotPermittedError
+from service.access.gate import REFUSALS, Gate, note_caller
+from service.access.table import IN_FULL, TABLE, Open, Rules
 from service.errors import abort
 from service.unreadable import Unreadable
 
@@ -66,9 +66,12 @@ def guarded_handler(
         behaviour = _with_readable_requests(behaviour)
     else:
         behaviour = _with_readable_request(behaviour)
-    if method not in TABLE:
+    rules = TABLE.get(method)
+    if rules is None:
         behaviour = _refused
     elif gate is not None:
+        if any(shape):
+            _refuse_parts(method, rules)
         make_gated = _gated_stream if handler.response_streaming else _gated_unary
         behaviour = make_gated(behaviour, method, gate)
     guard = _guarded_stream if handler.response_streaming else _guarded_unary
@@ -120,6 +123,13 @@ def _guarded_stream(behaviour: _Behaviour) -> _Behaviour:
     return guarded
 
 
+def _refuse_parts(method: str, rules: Rules | Open) -> None:
+    """Raise ValueError when a role may make the calls of a stream in part: nothing checks those."""
+    if not isinstance(rules, Open) and any(rule is not IN_FULL for rule in rules.values()):
+        message = f"{method} is a stream, which a role may have in full or not at all"
+        raise ValueError(message)
+
+
 def _refused(_request: object, _context: grpc.ServicerContext) -> NoReturn:
     message = "nobody may call this"
     raise NotPermittedError(message)
@@ -129,10 +139,14 @@ def _gated_unary(behaviour: _Behaviour, method: str, gate: Gate) -> _Behaviour:
     def gated(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
         caller, rule = gate.enter(method, context)
         note_caller(caller.name)
-        if rule is IN_FULL:
-            return behaviour(request, context)
-        gate.check(method, caller, rule, _readable(request))
-        response = behaviour(request, context)
+        if rule is not IN_FULL:
+            gate.check(method, caller, rule, _readable(request))
+        try:
+            response = behaviour(request, context)
+        except MayweError as error:
+            if error.code in REFUSALS:
+                gate.log_refusal(method, caller, error)
+            raise
         return response if rule.reduce is None else rule.reduce(response)
 
     return gated

@@ -7,7 +7,6 @@ microseconds.
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,9 +14,10 @@ from typing import Any, Final, NamedTuple
 import grpc
 
 from decision.errors import (
+    ErrorCode,
+    InvalidArgumentError,
     MayweError,
     NotPermittedError,
-    OverloadedError,
     UnidentifiedError,
 )
 from service.access.callers_file import CallersFileError, read_callers
@@ -25,17 +25,17 @@ from service.access.certificates import Certificates
 from service.access.keys import KeySet
 from service.access.limits import Limiter
 from service.access.own import IsOnePerson
+from service.access.refusals import Refusal, RefusalLog
 from service.access.roles import Caller, CallerLimits, Callers
+from service.access.strangers import Strangers, host_of
 from service.access.table import IN_FULL, TABLE, Open, Rule
 from service.access.tokens import TokenRules, Tokens
 from service.access.watched_file import Look, look_at
 
 AUTHORIZATION: Final = "authorization"
 
-OVER_LIMIT_LOG_SECONDS: Final = 1.0
-"""Calls over the limit of one caller are logged together, this far apart: they come in crowds."""
-
-CALLERS_OVER_LIMIT_MAX: Final = 10_000
+REFUSALS: Final = frozenset({ErrorCode.NOT_HANDED_IN, ErrorCode.NOT_PERMITTED})
+"""What a servicer says when it refuses a call because of who makes it."""
 
 _logger = logging.getLogger(__name__)
 
@@ -72,10 +72,15 @@ class Gate:
         )
         self._limiter = Limiter(settings.limits)
         self._is_one_person = is_one_person
-        self._over_limit = _OverLimitLog()
+        self._strangers = Strangers()
+        self._refusals = RefusalLog()
 
     def refresh(self) -> None:
-        """Take over keys and callers that have changed; what is faulty leaves those before."""
+        """Take over keys and callers that have changed; what is faulty leaves those before.
+
+        What was refused since is logged.
+        """
+        self._refusals.flush()
         if self._keys is not None:
             self._keys.refresh()
         if self._callers_path is None:
@@ -98,11 +103,11 @@ class Gate:
         caller: Caller | None = None
         try:
             caller = self._identify(context)
-            rule = _pass_of(method, caller)
+            # Also a call that is refused below: refusing takes its time too.
             self._limiter.take_call(caller)
-            return caller, rule
+            return caller, _pass_of(method, caller)
         except MayweError as error:
-            self.log_refusal(method, caller, error)
+            self.log_refusal(method, caller, error, context)
             raise
 
     def look_again(self, method: str, context: grpc.ServicerContext) -> None:
@@ -112,7 +117,7 @@ class Gate:
             caller = self._identify(context)
             _pass_of(method, caller)
         except MayweError as error:
-            self.log_refusal(method, caller, error)
+            self.log_refusal(method, caller, error, context)
             raise
 
     def check(self, method: str, caller: Caller, rule: Rule, request: Any) -> None:  # noqa: ANN401 - any message
@@ -121,7 +126,7 @@ class Gate:
             return
         try:
             rule.check(request, caller, self._is_one_person)
-        except NotPermittedError as error:
+        except (NotPermittedError, InvalidArgumentError) as error:
             self.log_refusal(method, caller, error)
             raise
 
@@ -129,17 +134,24 @@ class Gate:
         """Count a stream, and give what ends it. Raises OverloadedError, logged."""
         try:
             return self._limiter.open_stream(caller)
-        except OverloadedError as error:
+        except MayweError as error:
             self.log_refusal(method, caller, error)
             raise
 
-    def log_refusal(self, method: str, caller: Caller | None, error: MayweError) -> None:
+    def log_refusal(
+        self,
+        method: str,
+        caller: Caller | None,
+        error: MayweError,
+        context: grpc.ServicerContext | None = None,
+    ) -> None:
         """Log a refused call; every text here is our own and names nobody's customer."""
-        name = "somebody unidentified" if caller is None else caller.name
-        if isinstance(error, OverloadedError) and caller is not None:
-            self._over_limit.add(caller.key, name, method, str(error))
+        if caller is not None:
+            self._refusals.add(Refusal(caller.key, caller.name, method, str(error)))
         else:
-            _logger.warning("refused %s to %s: %s", method, name, error)
+            # Hosts are told apart, and not named: an address is a person's as well.
+            key = "" if context is None else host_of(context.peer())
+            self._refusals.add(Refusal(key, "somebody unidentified", method, str(error)))
 
     def _identify(self, context: grpc.ServicerContext) -> Caller:
         for name, value in context.invocation_metadata():
@@ -148,11 +160,20 @@ class Gate:
                     message = "tokens are not accepted here"
                     raise UnidentifiedError(message)
                 # A token says who asks even where the connection has a certificate.
-                return self._tokens.caller_of(value)
+                return self._tokens.known(value) or self._verify(self._tokens, value, context)
         if self._certificates is None:
             message = "there is no token"
             raise UnidentifiedError(message)
         return self._certificates.caller_of(context)
+
+    def _verify(self, tokens: Tokens, header: str, context: grpc.ServicerContext) -> Caller:
+        peer = context.peer()
+        self._strangers.refuse_if_too_many(peer)
+        try:
+            return tokens.verify(header)
+        except UnidentifiedError:
+            self._strangers.count(peer)
+            raise
 
 
 def _pass_of(method: str, caller: Caller) -> Rule:
@@ -178,27 +199,6 @@ def _rule_of(method: str, caller: Caller) -> Rule | bool:
         return IN_FULL
     # Of any method, one kind of role at most is held to its own.
     return found[0] if found else False
-
-
-class _OverLimitLog:
-    """Logs calls that were refused over a limit: the first at once, the others once a second."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._since: dict[str, tuple[float, int]] = {}
-
-    def add(self, key: str, name: str, method: str, reason: str) -> None:
-        now = time.monotonic()
-        with self._lock:
-            logged_at, count = self._since.get(key, (float("-inf"), 0))
-            if now - logged_at < OVER_LIMIT_LOG_SECONDS:
-                self._since[key] = logged_at, count + 1
-                return
-            if len(self._since) >= CALLERS_OVER_LIMIT_MAX:
-                self._since.clear()
-            self._since[key] = now, 0
-        more = f" (and {count} more since)" if count else ""
-        _logger.warning("refused %s to %s: %s%s", method, name, reason, more)
 
 
 def _text_of(error: Exception) -> str:

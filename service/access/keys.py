@@ -10,12 +10,14 @@ import threading
 import time
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPMessage
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import jwt
 
 from service.access.watched_file import Look, look_at
+from service.setting_readers import read_keys
 
 FETCH_SECONDS_MAX: Final = 5.0
 BYTES_MAX: Final = 1024 * 1024
@@ -30,6 +32,25 @@ _KEY_TYPES: Final = frozenset({"RSA", "EC", "OKP"})
 """Public keys. A symmetric one in a published set would let anybody sign."""
 
 _logger = logging.getLogger(__name__)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect to where others could answer, whoever sends us there."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Give the request of the redirect. Raises ValueError."""
+        return super().redirect_request(req, fp, code, msg, headers, read_keys(newurl))
+
+
+_OPENER: Final = urllib.request.build_opener(_Redirects)
 
 
 class KeySetError(Exception):
@@ -71,8 +92,13 @@ class KeySet:
         self._try_to_take_over()
 
     def refresh_for_unknown_key(self) -> None:
-        """Look once more because a token names a key that is not there."""
-        if self._is_url and time.monotonic() - self._asked_at < UNKNOWN_KEY_REFRESH_SECONDS:
+        """Look once more because a token names a key that is not there.
+
+        While somebody else asks a URL nobody waits for it.
+        """
+        if self._is_url and (
+            self._lock.locked() or time.monotonic() - self._asked_at < UNKNOWN_KEY_REFRESH_SECONDS
+        ):
             return
         self._try_to_take_over()
 
@@ -101,7 +127,7 @@ class KeySet:
                 request = urllib.request.Request(  # noqa: S310 - the settings admit https, and http on loopback
                     self._source, headers={"Accept": "application/json"}
                 )
-                with urllib.request.urlopen(request, timeout=FETCH_SECONDS_MAX) as answer:  # noqa: S310 - as above
+                with _OPENER.open(request, timeout=FETCH_SECONDS_MAX) as answer:
                     data: bytes = answer.read(BYTES_MAX + 1)
             else:
                 data = Path(self._source).read_bytes()

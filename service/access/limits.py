@@ -38,6 +38,10 @@ class Allowance:
             self._next_at = due + self._spacing
             return True
 
+    def has_call(self, now: float) -> bool:
+        """Tell whether a call would not be one too many."""
+        return max(self._next_at, now) - now <= 1.0 - self._spacing + _TOLERANCE
+
     def open_stream(self) -> bool:
         """Count a stream, unless it is one too many."""
         with self._lock:

@@ -72,11 +72,11 @@ class Tokens:
         self._kept: dict[str, _Kept] = {}
 
     def caller_of(self, header: str) -> Caller:
-        """Give whose token an `authorization` header carries.
+        """Give whose token an `authorization` header carries; raises as `verify`."""
+        return self.known(header) or self.verify(header)
 
-        Raises UnidentifiedError when it does not hold, and UnavailableError while there are no keys
-        to tell by.
-        """
+    def known(self, header: str) -> Caller | None:
+        """Give whose token a header carries if it was verified before and still holds."""
         kept = self._kept.get(header)
         if (
             kept is not None
@@ -85,9 +85,14 @@ class Tokens:
             and kept.callers is self._callers()
         ):
             return kept.caller
-        return self._verify(header)
+        return None
 
-    def _verify(self, header: str) -> Caller:
+    def verify(self, header: str) -> Caller:
+        """Verify the token that a header carries, and keep whose it is.
+
+        Raises UnidentifiedError when it does not hold, and UnavailableError while there are no keys
+        to tell by.
+        """
         if not header.startswith(SCHEME) or len(header) > TOKEN_LENGTH_MAX:
             message = "the authorization header is no bearer token of a fair length"
             raise UnidentifiedError(message)
@@ -104,7 +109,7 @@ class Tokens:
                 leeway=self._rules.leeway_seconds,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        except (jwt.PyJWTError, ValueError, OverflowError, RecursionError) as error:
             problem = next(
                 (text for kind, text in _PROBLEMS if isinstance(error, kind)), "it can not be read"
             )

@@ -11,6 +11,7 @@ from decision.errors import (
     FieldFault,
     InvalidArgumentError,
     NotFoundError,
+    NotPermittedError,
     PublicationRefusedError,
     UnavailableError,
 )
@@ -206,6 +207,6 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
 def _publisher(said: str, caller: str) -> str:
     """Give who publishes: the caller, where callers are identified, and nobody else."""
     if caller and said not in ("", caller):
-        problem = f"is the caller, {caller!r}: leave it out"
-        raise InvalidArgumentError(FieldFault("publisher", problem))
+        message = "the publisher is the caller and nobody else: leave it out"
+        raise NotPermittedError(message)
     return caller or said

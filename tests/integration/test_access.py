@@ -406,7 +406,7 @@ class TestRecordedCaller:
         token = guarded.token("catalog.publisher", subject="petrova")
         asked = {"publication_id": "first", "document": json.dumps(catalog())}
         code = guarded.ended_with(token, "CatalogService", "Publish", publisher="x", **asked)
-        assert code is INVALID
+        assert code is DENIED
         listed = guarded.answer(token, "CatalogService", "ListPublications")
         assert isinstance(listed, catalog_pb2.ListPublicationsResponse)
         assert listed.publications[-1].publisher == "petrova"

@@ -104,6 +104,37 @@ class TestSettings:
         other = system.token("decision.read", subject="other")
         assert system.ended_with(other, "DecisionService", "MayContact") is INVALID
 
+    def test_calls_that_are_refused_count_too(self, system: Guarded) -> None:
+        """Else whoever may not call could call as often as they like."""
+        token = system.issuer.token([], "slow-subject")
+
+        def code() -> grpc.StatusCode:
+            return system.ended_with(token, "ConsentService", "GetConsentCard")
+
+        assert code() is DENIED
+        _wait_until(lambda: code() is grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+    @pytest.fixture
+    def one_stranger(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One stranger in a second is all that a host may have; requested before the server."""
+        monkeypatch.setattr("service.access.strangers.REFUSALS_PER_SECOND", 1)
+
+    @pytest.mark.usefixtures("one_stranger")
+    def test_a_flood_of_tokens_that_do_not_hold_is_not_verified(self, system: Guarded) -> None:
+        """Who was identified before goes on; a new token has to wait for a moment."""
+        known = system.token("decision.read")
+        assert system.ended_with(known, "DecisionService", "MayContact") is INVALID
+        bad = known[:-6] + "AAAAAA"
+
+        def code(token: str) -> grpc.StatusCode:
+            return system.ended_with(token, "DecisionService", "MayContact")
+
+        assert code(bad) is UNKNOWN
+        _wait_until(lambda: code(bad) is grpc.StatusCode.RESOURCE_EXHAUSTED)
+        assert code(known) is INVALID
+        new = system.token("decision.read", subject="new")
+        _wait_until(lambda: code(new) is INVALID)
+
     def test_streams_beyond_the_limit_are_refused_until_one_ends(self, system: Guarded) -> None:
         """Of that caller alone."""
         token = system.issuer.token([], "slow-subject")
@@ -124,8 +155,10 @@ class TestSettings:
         _wait_until(lambda: code() is grpc.StatusCode.OK)
 
     @pytest.mark.parametrize("system", [{"is_four_eyes": "true"}], indirect=True)
-    def test_four_eyes_let_nobody_publish_what_only_they_handed_in(self, system: Guarded) -> None:
-        """Even with both roles; and to the letter what was handed in."""
+    def test_four_eyes_let_nobody_publish_what_only_they_handed_in(
+        self, system: Guarded, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Even with both roles; and to the letter what was handed in. Who tries is logged."""
         ivanova = system.token("catalog.editor", "catalog.publisher", subject="ivanova")
         petrova = system.token("catalog.publisher", subject="petrova")
         document = json.dumps(catalog())
@@ -142,6 +175,7 @@ class TestSettings:
 
         precondition = grpc.StatusCode.FAILED_PRECONDITION
         assert publish(petrova, document) is precondition
+        assert "refused /maywe.v1.CatalogService/Publish to petrova: four eyes" in caplog.text
         assert hand_in(petrova) is DENIED
         assert hand_in(ivanova) is grpc.StatusCode.OK
         assert publish(ivanova, document) is precondition

@@ -194,6 +194,37 @@ def test_keys_come_from_a_url(issuer: TokenIssuer, key_server: str) -> None:
     assert tokens.caller_of(f"Bearer {issuer.token(['writer'], 'crm')}").name == "crm"
 
 
+@pytest.fixture
+def redirecting_server(key_server: str) -> Iterator[str]:
+    """Somebody who sends whoever asks on to the keys, by an address that others could have."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", key_server.replace("127.0.0.1", self.path.strip("/")))
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("host", "keys_had"), [("127.0.0.1", ["key-1"]), ("127.1", [])])
+def test_a_redirect_to_where_others_can_answer_is_not_followed(
+    redirecting_server: str, host: str, keys_had: list[str]
+) -> None:
+    """As such a URL itself is not taken; 127.1 is the same machine by another name."""
+    keys = KeySet(f"{redirecting_server}/{host}")
+    assert list(keys.current.by_id) == keys_had
+
+
 def test_a_url_that_does_not_answer_leaves_the_caller_to_try_again() -> None:
     """Without keys nobody can tell a good token from a bad one: that is no refusal."""
     keys = KeySet("http://127.0.0.1:9/keys")
