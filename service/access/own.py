@@ -7,7 +7,15 @@ answers to what such a caller may learn. A refusal says the same whether or not 
 from collections.abc import Callable, Collection
 from typing import Final
 
-from maywe.v1 import catalog_pb2, common_pb2, consent_pb2, decision_pb2, event_pb2
+from google.protobuf.message import Message
+from maywe.v1 import (
+    catalog_pb2,
+    common_pb2,
+    consent_pb2,
+    decision_pb2,
+    event_pb2,
+    evidence_pb2,
+)
 from sqlalchemy import Engine, select
 
 from decision.errors import FieldFault, InvalidArgumentError, NotPermittedError
@@ -123,7 +131,30 @@ def own_explanation(response: decision_pb2.ExplainResponse) -> decision_pb2.Expl
     for event in events:
         event.ClearField("caller")
     response.events.extend(events)
+    _clear_staff(response)
     return response
+
+
+def own_card(response: consent_pb2.GetConsentCardResponse) -> consent_pb2.GetConsentCardResponse:
+    """Take out who recorded and who published."""
+    _clear_staff(response)
+    return response
+
+
+_STAFF: Final = {
+    common_pb2.Source.DESCRIPTOR: ("recorded_by",),
+    evidence_pb2.PublicationReference.DESCRIPTOR: ("publisher", "comment"),
+}
+"""Fields that name the bank's people, or that they write for each other, by message."""
+
+
+def _clear_staff(message: Message) -> None:
+    for name in _STAFF.get(message.DESCRIPTOR, ()):
+        message.ClearField(name)
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in value if field.is_repeated else (value,):
+                _clear_staff(part)
 
 
 def _names_only(event: event_pb2.Event, own: Collection[str]) -> bool:

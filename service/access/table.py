@@ -16,6 +16,7 @@ from service.access.own import (
     check_own_knowledge,
     check_own_revocation,
     check_partner,
+    own_card,
     own_explanation,
     verdicts_alone,
 )
@@ -94,7 +95,7 @@ TABLE: Final[Mapping[str, Rules | Open]] = {
     "/maywe.v1.CatalogService/Publish": _full(_PUBLISHER),
     "/maywe.v1.ConsentService/GetConsentCard": {
         **_full(_AUDITOR),
-        _CUSTOMER: Rule("own, as known now", check_own_knowledge),
+        _CUSTOMER: Rule("own, as known now", check_own_knowledge, own_card),
     },
     "/maywe.v1.ConsentService/ListEvents": _full(_AUDITOR),
     "/maywe.v1.ConsentService/ListUnmatchedPurchases": _full(_EDITOR, _AUDITOR),

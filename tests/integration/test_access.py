@@ -317,6 +317,27 @@ class TestCustomer:
                 is DENIED
             )
 
+    def test_is_not_told_who_of_the_bank_did_it(self, guarded: Guarded) -> None:
+        """Who recorded and who published is for auditors."""
+        recorded = consent(customer_id="yulia")
+        recorded.source.recorded_by = "clerk-7"
+        method = "/maywe.v1.WriterService/RecordConsent"
+        first_answer(guarded.channel, method, recorded, guarded.token("writer", subject="crm"))
+        contact = common_pb2.ContactQuestion(channel="sms", purpose="advertising")
+
+        def shown(role: str) -> str:
+            token = guarded.token(role)
+            card = guarded.answer(token, "ConsentService", "GetConsentCard", customer_id="yulia")
+            explained = guarded.answer(
+                token, "DecisionService", "Explain", customer_id="yulia", contact=contact
+            )
+            return f"{card}{explained}"
+
+        own, whole = shown("customer:yulia"), shown("auditor")
+        for name in ("clerk-7", "petrova", "crm"):
+            assert name in whole
+            assert name not in own
+
     def test_revokes_under_an_id_of_the_customers_kind(self, guarded: Guarded) -> None:
         """Others' ids they could take away from whoever is about to use them."""
         token = guarded.token("customer:olga-3")
