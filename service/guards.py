@@ -18,6 +18,7 @@ from service.access.gate import REFUSALS, Gate, note_caller
 from service.access.table import IN_FULL, TABLE, Open, Rules
 from service.errors import abort
 from service.unreadable import Unreadable
+from store.deadlines import deadline_in
 
 _Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 # In quotes, because only the types of grpc know that it is generic.
@@ -28,6 +29,12 @@ EXECUTOR_ATTRIBUTE: Final = "experimental_thread_pool"
 
 STREAM_LOOK_SECONDS: Final = 5.0
 """How often whoever has a stream is identified anew, where messages are sent as often."""
+
+
+SINGLE_CHECKS: Final = frozenset(
+    {"/maywe.v1.DecisionService/MayContact", "/maywe.v1.DecisionService/MayShare"}
+)
+"""Their reads are shared with others' and have a limit of their own (`store.shared_reads`)."""
 
 
 class HandlerRecorder:
@@ -62,6 +69,9 @@ def guarded_handler(
     shape = (bool(handler.request_streaming), bool(handler.response_streaming))
     name = _NAMES_BY_SHAPE[shape]
     behaviour: _Behaviour = getattr(handler, name)
+    if method not in SINGLE_CHECKS:
+        make_hastened = _hastened_stream if handler.response_streaming else _hastened_unary
+        behaviour = make_hastened(behaviour)
     if handler.request_streaming:
         behaviour = _with_readable_requests(behaviour)
     else:
@@ -121,6 +131,22 @@ def _guarded_stream(behaviour: _Behaviour) -> _Behaviour:
             abort(context, error)
 
     return guarded
+
+
+def _hastened_unary(behaviour: _Behaviour) -> _Behaviour:
+    def hastened(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
+        with deadline_in(context.time_remaining()):
+            return behaviour(request, context)
+
+    return hastened
+
+
+def _hastened_stream(behaviour: _Behaviour) -> _Behaviour:
+    def hastened(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401 - any messages
+        with deadline_in(context.time_remaining()):
+            yield from behaviour(request, context)
+
+    return hastened
 
 
 def _refuse_parts(method: str, rules: Rules | Open) -> None:

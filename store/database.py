@@ -22,6 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from decision.errors import OverloadedError, UnavailableError
 from decision.instants import Instant
+from store.deadlines import seconds_left
 
 _Result = TypeVar("_Result")
 
@@ -39,6 +40,7 @@ IDLE_SECONDS_UNCHECKED: Final = 1.0
 """A connection that was idle for longer is asked whether it lives before it is used."""
 
 _IDLE_SINCE: Final = "idle_since"
+_STATEMENT_SECONDS_MAX: Final = "maywe_statement_seconds_max"
 MILLISECONDS_PER_SECOND: Final = 1000
 
 CONNECT_SECONDS_MAX: Final = 3
@@ -74,6 +76,7 @@ def open_engine(
         pool_use_lifo=True,
         isolation_level="READ COMMITTED",
         json_deserializer=orjson.loads,
+        execution_options={_STATEMENT_SECONDS_MAX: statement_seconds_max},
         connect_args={
             "application_name": APPLICATION_NAME,
             "connect_timeout": CONNECT_SECONDS_MAX,
@@ -113,13 +116,40 @@ def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> No
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction for reading. Raises UnavailableError, OverloadedError."""
+    """Open a transaction for reading, whose statements take no longer than somebody waits.
+
+    Raises UnavailableError, OverloadedError.
+    """
     with _translated_errors(), engine.connect() as connection:
+        if seconds_left() < engine.get_execution_options().get(_STATEMENT_SECONDS_MAX, 0.0):
+            # Not at once: whoever reads may still say in which isolation.
+            connection.execution_options(**{_HASTE: _Haste()})
+            event.listen(connection, "begin", _hasten)
         yield connection
         if not connection.invalidated:
             # Nothing was written; but at a rollback the driver forgets the statements it has
             # prepared. It is asked itself, as SQLAlchemy does not know of all that was sent.
             _driver_of(connection).commit()
+
+
+class _Haste:
+    """Says of a transaction that somebody waits for it, until PostgreSQL has been told so."""
+
+    is_told = False
+
+
+_HASTE: Final = "maywe_haste"
+
+
+def _hasten(connection: Connection) -> None:
+    """Have the statements of a transaction that begins take no longer than somebody waits."""
+    options = connection.get_execution_options()
+    haste: _Haste | None = options.get(_HASTE)
+    if haste is None or haste.is_told or options.get("isolation_level") == "AUTOCOMMIT":
+        return
+    haste.is_told = True
+    milliseconds = max(1, round(seconds_left() * MILLISECONDS_PER_SECOND))
+    _driver_of(connection).execute(b"SET LOCAL statement_timeout = %d" % milliseconds)
 
 
 @contextmanager
@@ -178,6 +208,9 @@ def _repeated(attempt: Callable[[], _Result]) -> _Result:
             except (DBAPIError, psycopg.Error) as error:
                 if not isinstance(_cause_of(error), _WORTH_REPEATING):
                     raise
+            if not seconds_left():
+                message = "the write met concurrent ones until nobody waited for it any more"
+                raise UnavailableError(message)
             time.sleep(RETRY_WAIT_SECONDS * number)
     message = f"the write met concurrent ones {ATTEMPTS_MAX} times: send it again"
     raise UnavailableError(message)
@@ -312,6 +345,7 @@ def send(connection: Connection, question: Question) -> Asked:
 
     Each statement sees what was committed before it began.
     """
+    _hasten(connection)
     cursor = _driver_of(connection).cursor(row_factory=namedtuple_row)
     cursor.execute(question.statement, question.parameters or None)
     return Asked(cursor)
