@@ -263,8 +263,8 @@ SETTINGS: Final = (
         "caller_calls_per_second",
         count(0, CALLER_LIMIT_MAX),
         lambda: "2000",
-        "how many calls in a second each process takes of one caller that is identified, where "
-        "the file of callers says nothing; 0: any number",
+        "how many calls in a second all processes together take of one caller that is identified, "
+        "where the file of callers says nothing; 0: any number",
     ),
     Setting(
         "caller_streams",

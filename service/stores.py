@@ -18,6 +18,7 @@ from service.settings import Settings
 from store import migrations
 from store.cache import Cache
 from store.database import POOL_CONNECTIONS_MAX, STATEMENT_SECONDS_MAX, open_engine, reading
+from store.demand import SharedDemand
 from store.epochs import guard_identity
 from store.publications import Catalogs
 from store.redis_client import CHECK_REPLY_SECONDS_MAX, WRITE_REPLY_SECONDS_MAX, open_client
@@ -67,6 +68,7 @@ class Stores:
     cache: Cache
     check_cache: Cache
     addresses: Addresses
+    demand: SharedDemand | None = None
 
 
 @contextmanager
@@ -97,14 +99,20 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
         )
         catalogs = Catalogs(check_engine)
         catalogs.refresh()
-        cache, check_cache = (
-            Cache(
-                stack.enter_context(open_client(addresses.redis_url, reply_seconds_max)),
-                settings.redis_namespace,
-            )
+        client, check_client = (
+            stack.enter_context(open_client(addresses.redis_url, reply_seconds_max))
             for reply_seconds_max in (WRITE_REPLY_SECONDS_MAX, CHECK_REPLY_SECONDS_MAX)
         )
-        yield Stores(engine, check_engine, catalogs, cache, check_cache, addresses)
+        namespace = settings.redis_namespace
+        yield Stores(
+            engine,
+            check_engine,
+            catalogs,
+            Cache(client, namespace),
+            Cache(check_client, namespace),
+            addresses,
+            SharedDemand(client, namespace),
+        )
 
 
 @contextmanager

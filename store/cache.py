@@ -2,8 +2,8 @@
 
 What lives here: the keys, and every way in which Redis is read and written. A write of records is
 one Lua call on one shard, so it is atomic, and every call says to which life of the cache it
-belongs (`design.md`, "No stale ALLOW", step 2). Records are replaced, never deleted. Nobody else in
-the store uses `redis_client`, where connections, clusters and outages are dealt with.
+belongs (`design.md`, "No stale ALLOW", step 2). Records are replaced, never deleted. Connections,
+clusters and outages are dealt with in `redis_client`.
 """
 
 import re

@@ -7,7 +7,7 @@ microseconds.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +18,7 @@ from decision.errors import (
     InvalidArgumentError,
     MayweError,
     NotPermittedError,
+    UnavailableError,
     UnidentifiedError,
 )
 from service.access.callers_file import CallersFileError, read_callers
@@ -40,6 +41,11 @@ REFUSALS: Final = frozenset({ErrorCode.NOT_HANDED_IN, ErrorCode.NOT_PERMITTED})
 _logger = logging.getLogger(__name__)
 
 
+Shares = Callable[[Mapping[str, float]], Mapping[str, float]]
+"""Gives, for callers by how often they call us in a second, which part of all their calls that is,
+0 to 1; for who is left out all of them. It may raise UnavailableError."""
+
+
 class GateSettings(NamedTuple):
     """By what callers are known; `callers_file` and `token_keys` are empty where not used."""
 
@@ -51,10 +57,18 @@ class GateSettings(NamedTuple):
 
 
 class Gate:
-    """Lets calls in. Safe to be used by several threads; `refresh` MUST be called all the time."""
+    """Lets calls in. Safe to be used by several threads; `refresh` MUST be called all the time.
 
-    def __init__(self, settings: GateSettings, is_one_person: IsOnePerson) -> None:
-        """Read whom to let in. Raises CallersFileError, KeySetError and OSError."""
+    So MUST `share_limits`, where there are other processes.
+    """
+
+    def __init__(
+        self, settings: GateSettings, is_one_person: IsOnePerson, shares: Shares | None = None
+    ) -> None:
+        """Read whom to let in; `shares` tells which part of callers' calls is ours.
+
+        Raises CallersFileError, KeySetError and OSError.
+        """
         self._callers_path = Path(settings.callers_file) if settings.callers_file else None
         self._callers: Callers = {}
         self._look: Look = ()
@@ -72,6 +86,7 @@ class Gate:
         )
         self._limiter = Limiter(settings.limits)
         self._is_one_person = is_one_person
+        self._shares = shares or _all_ours
         self._strangers = Strangers()
         self._refusals = RefusalLog()
 
@@ -94,6 +109,14 @@ class Gate:
             _logger.info("the file of callers has changed, %d are known now", len(self._callers))
         except (CallersFileError, OSError) as error:
             _logger.error("%s; the callers known before stay", _text_of(error))  # noqa: TRY400 - no trace, a file is faulty
+
+    def share_limits(self) -> None:
+        """Take as large a part of each caller's calls as we hear; all, if that is unknown."""
+        try:
+            shares = self._shares(self._limiter.rates())
+        except UnavailableError:
+            shares = {}
+        self._limiter.set_shares(shares)
 
     def enter(self, method: str, context: grpc.ServicerContext) -> tuple[Caller, Rule]:
         """Identify the caller of a method, and give how they may call it; their call is counted.
@@ -174,6 +197,10 @@ class Gate:
         except UnidentifiedError:
             self._strangers.count(peer)
             raise
+
+
+def _all_ours(_: Mapping[str, float]) -> Mapping[str, float]:
+    return {}
 
 
 def _pass_of(method: str, caller: Caller) -> Rule:

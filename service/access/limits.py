@@ -1,11 +1,13 @@
 """Limits per caller: calls in a second, and streams at once.
 
-What lives here: the counting. One process counts for itself; a connection of HTTP/2 stays with one.
+What lives here: the counting. Each process counts for itself, and takes as large a part of a
+caller's calls as it hears of them; a connection of HTTP/2 stays with one. Streams are counted by
+each process.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from decision.errors import ErrorCode, OverloadedError
@@ -15,6 +17,13 @@ CALLERS_COUNTED_MAX: Final = 10_000
 """Beyond these whoever came first, and has no stream, is counted from nothing again."""
 
 
+PROCESSES_SUPPOSED: Final = 64
+"""A caller that has less than this part of its limit with one process is not near it with all."""
+
+CALLERS_SHARED_MAX: Final = 256
+"""Callers whose calls are compared with those of other processes: those that call most."""
+
+
 class Allowance:
     """What is left of one caller's limits. A second's calls may come at once."""
 
@@ -22,7 +31,10 @@ class Allowance:
         """Begin with all of it."""
         self.limits = limits
         self._lock = threading.Lock()
-        self._spacing = 1.0 / limits.calls_per_second if limits.calls_per_second else 0.0
+        self._spacing = 0.0
+        self.set_share(1.0)
+        self.asked = 0
+        """Calls since it was looked, those refused included."""
         self._next_at = 0.0
         """When the next call would be due if calls were evenly spaced (GCRA)."""
         self.streams = 0
@@ -32,11 +44,17 @@ class Allowance:
         if not self._spacing:
             return True
         with self._lock:
+            self.asked += 1
             due = max(self._next_at, now)
             if due - now > 1.0 - self._spacing + _TOLERANCE:
                 return False
             self._next_at = due + self._spacing
             return True
+
+    def set_share(self, share: float) -> None:
+        """Take a part of the calls only, 0 to 1, as others take the rest; one a second at least."""
+        if self.limits.calls_per_second:
+            self._spacing = 1.0 / max(1.0, self.limits.calls_per_second * share)
 
     def has_call(self, now: float) -> bool:
         """Tell whether a call would not be one too many."""
@@ -69,6 +87,30 @@ class Limiter:
         self._clock = clock
         self._lock = threading.Lock()
         self._allowances: dict[tuple[str, CallerLimits], Allowance] = {}
+        self._looked_at = clock()
+
+    def rates(self) -> Mapping[str, float]:
+        """Give how many calls a second there were since this was asked, of callers that call often.
+
+        Others are far from any limit, wherever else they call.
+        """
+        now = self._clock()
+        seconds = max(now - self._looked_at, _TOLERANCE)
+        self._looked_at = now
+        rates: dict[str, float] = {}
+        with self._lock:
+            for (key, limits), allowance in self._allowances.items():
+                rate, allowance.asked = allowance.asked / seconds, 0
+                if rate * PROCESSES_SUPPOSED > limits.calls_per_second > 0:
+                    rates[key] = rates.get(key, 0.0) + rate
+        most = sorted(rates, key=rates.__getitem__, reverse=True)[:CALLERS_SHARED_MAX]
+        return {key: rates[key] for key in most}
+
+    def set_shares(self, shares: Mapping[str, float]) -> None:
+        """Take a part of the calls of these callers, and all of everybody else's."""
+        with self._lock:
+            for (key, _), allowance in self._allowances.items():
+                allowance.set_share(shares.get(key, 1.0))
 
     def take_call(self, caller: Caller) -> None:
         """Count a call. Raises OverloadedError."""

@@ -1,0 +1,123 @@
+"""Limits of callers hold for all processes together, told by way of Redis."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from decision.errors import OverloadedError, UnavailableError
+from service.access.limits import Limiter
+from service.access.roles import Caller, CallerLimits, CallerRole, RoleKind
+from store.demand import SharedDemand
+from store.redis_client import RedisClient, open_client
+
+pytestmark = pytest.mark.integration
+
+LIMIT: Final = 100
+ROUND_SECONDS: Final = 0.5
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+def caller(name: str = "dialer") -> Caller:
+    """Somebody with the limit that everybody has."""
+    return Caller(name, [CallerRole(RoleKind.DECISION_READ)])
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[RedisClient]:
+    """Redis."""
+    with open_client(redis_url) as opened:
+        yield opened
+
+
+class Processes:
+    """Processes that count for themselves, and compare from time to time."""
+
+    def __init__(self, client: RedisClient, namespace: str, count: int) -> None:
+        """Begin without a call."""
+        self.clock = Clock()
+        self._limiters = [Limiter(CallerLimits(LIMIT), self.clock) for _ in range(count)]
+        self._demands = [SharedDemand(client, namespace) for _ in range(count)]
+
+    def admitted(self, *asked: int) -> int:
+        """Have each process asked so often, evenly over a round, compare, and count admitted."""
+        admitted = 0
+        begin = self.clock.now
+        for limiter, count in zip(self._limiters, asked, strict=True):
+            for number in range(count):
+                self.clock.now = begin + ROUND_SECONDS * number / count
+                try:
+                    limiter.take_call(caller())
+                except OverloadedError:
+                    continue
+                admitted += 1
+        self.clock.now = begin + ROUND_SECONDS
+        for limiter, demand in zip(self._limiters, self._demands, strict=True):
+            limiter.set_shares(demand.shares(limiter.rates()))
+        # The first process heard nothing yet of what the others said this time.
+        return admitted
+
+
+@pytest.mark.parametrize("asked", [(200, 200, 200, 200), (600, 100, 50, 5), (800, 0, 0, 0)])
+def test_together_they_admit_what_one_would(
+    client: RedisClient, redis_namespace: str, asked: tuple[int, ...]
+) -> None:
+    """However calls are spread; a caller of one process has all of its limit there."""
+    processes = Processes(client, redis_namespace.strip(":"), len(asked))
+    for _ in range(6):
+        processes.admitted(*asked)
+    rounds = 10
+    admitted = sum(processes.admitted(*asked) for _ in range(rounds))
+    allowed = LIMIT * ROUND_SECONDS * rounds
+    # One call in a second is admitted anywhere.
+    assert 0.8 * allowed <= admitted <= 1.2 * allowed + len(asked) * ROUND_SECONDS * rounds
+
+
+def test_who_calls_elsewhere_no_more_has_all_of_it_again(
+    client: RedisClient, redis_namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once what others said of it is too old."""
+    monkeypatch.setattr("store.demand.HEARD_MILLISECONDS", 50)
+    namespace = redis_namespace.strip(":")
+    one, other = SharedDemand(client, namespace), SharedDemand(client, namespace)
+    other.shares({"dialer": 300.0})
+    assert one.shares({"dialer": 100.0})["dialer"] <= 1.0
+    while one.shares({"dialer": 100.0})["dialer"] < 1.0:
+        pass
+
+
+def test_redis_is_not_told_who_calls(client: RedisClient, redis_namespace: str) -> None:
+    """A customer is one by their name."""
+    SharedDemand(client, redis_namespace.strip(":")).shares({"olga@mail.example": 10.0})
+    keys = list(client.scan(f"{redis_namespace}*", 100))
+    assert len(keys) == 1
+    assert b"olga" not in keys[0]
+
+
+def test_callers_far_from_their_limit_are_not_compared() -> None:
+    """Most callers are, and each comparison asks Redis."""
+    clock = Clock()
+    limiter = Limiter(CallerLimits(1000), clock)
+    for _ in range(10):
+        limiter.take_call(caller("seldom"))
+    for _ in range(100):
+        limiter.take_call(caller("often"))
+    clock.now += 1.0
+    assert limiter.rates() == {"often": 100.0}
+    clock.now += 1.0
+    assert limiter.rates() == {}
+
+
+def test_without_redis_each_process_counts_for_itself() -> None:
+    """As the limit says."""
+    with open_client("redis://127.0.0.1:9", 0.2) as lost, pytest.raises(UnavailableError):
+        SharedDemand(lost, "maywe").shares({"dialer": 10.0})
