@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from service.access.roles import NAME_PATTERN, Caller, CallerLimits, Callers, Matcher, read_role
+from service.access.roles import Caller, CallerLimits, Callers, Matcher, is_name, read_role
 
 BYTES_MAX: Final = 4 * 1024 * 1024
 CERTIFICATE_FIELDS: Final = ("uri", "dns", "common_name")
@@ -68,7 +68,7 @@ def _read_entry(entry: object) -> tuple[Matcher, Caller]:
         problem = f"{', '.join(unknown)}: no such field, {', '.join(sorted(_FIELDS))} are"
         raise ValueError(problem)
     name = entry.get("name")
-    if not isinstance(name, str) or NAME_PATTERN.fullmatch(name) is None:
+    if not isinstance(name, str) or not is_name(name):
         problem = "name: a text of 1 to 128 characters without control characters is needed"
         raise ValueError(problem)
     roles = entry.get("roles")

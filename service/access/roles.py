@@ -3,7 +3,6 @@
 What lives here: reading a role, and what is known of a caller. What a role may do is in `table`.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Final, NamedTuple
@@ -59,10 +58,17 @@ def read_role(text: str) -> CallerRole:
     return CallerRole(kind, of)
 
 
-NAME_PATTERN: Final = re.compile(
-    r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,126}[^\s\x00-\x1f\x7f])?"
-)
-"""A caller's name: 1 to 128 characters, as a publisher's is."""
+NAME_LENGTH_MAX: Final = 128
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a caller can be known by this: 1 to 128 characters that can be shown in a line.
+
+    A character that is none, such as half of one, could not be kept in the ledger, and what begins
+    a new line somewhere could be taken for another one in a log.
+    """
+    return 0 < len(text) <= NAME_LENGTH_MAX and text.isprintable() and text == text.strip()
+
 
 CUSTOMER_NAME: Final = "customer"
 """What stands for the name of every customer wherever it is kept: their own is personal data."""

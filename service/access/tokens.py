@@ -15,7 +15,7 @@ import jwt
 from decision.errors import UnavailableError, UnidentifiedError
 from service.access.callers_file import SUBJECT
 from service.access.keys import Keys, KeySet
-from service.access.roles import NAME_PATTERN, Caller, Callers, roles_in
+from service.access.roles import Caller, Callers, is_name, roles_in
 
 SCHEME: Final = "Bearer "
 TOKEN_LENGTH_MAX: Final = 8192
@@ -142,7 +142,7 @@ class Tokens:
 
     def _caller(self, claims: Mapping[str, Any], callers: Callers) -> Caller:
         subject = claims["sub"]
-        if not isinstance(subject, str) or NAME_PATTERN.fullmatch(subject) is None:
+        if not isinstance(subject, str) or not is_name(subject):
             message = "the token does not hold: its subject is no name"
             raise UnidentifiedError(message)
         named = callers.get((SUBJECT, subject))

@@ -1,8 +1,11 @@
 """Limits of callers hold for all processes together, told by way of Redis."""
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
+import grpc
 import pytest
 
 from decision.errors import OverloadedError, UnavailableError
@@ -10,11 +13,17 @@ from service.access.limits import Limiter
 from service.access.roles import Caller, CallerLimits, CallerRole, RoleKind
 from store.demand import SharedDemand
 from store.redis_client import RedisClient, open_client
+from tests.access import ended_with
+from tests.authority import AUDIENCE, ISSUER, TokenIssuer
+from tests.running import running_maywe
 
 pytestmark = pytest.mark.integration
 
 LIMIT: Final = 100
 ROUND_SECONDS: Final = 0.5
+
+SECONDS_MAX: Final = 60.0
+"""A bound against hanging; not a performance claim."""
 
 
 class Clock:
@@ -101,6 +110,29 @@ def test_redis_is_not_told_who_calls(client: RedisClient, redis_namespace: str) 
     keys = list(client.scan(f"{redis_namespace}*", 100))
     assert len(keys) == 1
     assert b"olga" not in keys[0]
+
+
+def test_a_server_tells_the_others_who_calls_it_often(
+    database_url: str, redis_url: str, redis_namespace: str, client: RedisClient, tmp_path: Path
+) -> None:
+    """All the time, and of itself."""
+    issuer = TokenIssuer(tmp_path / "keys.json")
+    with (
+        running_maywe(
+            database_url,
+            redis_url,
+            redis_namespace.strip(":"),
+            token_keys=str(issuer.file),
+            token_issuer=ISSUER,
+            token_audience=AUDIENCE,
+        ) as maywe,
+        grpc.insecure_channel(maywe.address) as channel,
+    ):
+        token = issuer.token(["decision.read"])
+        ends_at = time.monotonic() + SECONDS_MAX
+        while not list(client.scan(f"{redis_namespace}*:caller:*", 100)):
+            ended_with(channel, "/maywe.v1.DecisionService/MayContact", None, token)
+            assert time.monotonic() < ends_at
 
 
 def test_callers_far_from_their_limit_are_not_compared() -> None:

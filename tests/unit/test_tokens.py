@@ -83,6 +83,15 @@ def test_what_is_kept_ends_with_the_token(issuer: TokenIssuer) -> None:
     assert tokens.caller_of(fresh) is not kept
 
 
+@pytest.mark.parametrize(
+    "subject", ["", " crm", "c\nrm", "c\u2028rm", "c\u0085rm", "crm\ud800", "x" * 129]
+)
+def test_a_subject_that_is_no_name_is_nobodys(issuer: TokenIssuer, subject: str) -> None:
+    """It would be recorded and logged: on one line, in characters that are some."""
+    with pytest.raises(UnidentifiedError):
+        _tokens(issuer).caller_of(f"Bearer {issuer.token(['writer'], subject)}")
+
+
 def test_the_leeway_is_given_and_no_more(issuer: TokenIssuer) -> None:
     """A token that ended three seconds ago holds with five, and not with none."""
     import time  # noqa: PLC0415 - for this test alone
