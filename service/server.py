@@ -33,6 +33,7 @@ from service.access.table import OPEN, TABLE
 from service.composition import Application, Role
 from service.executors import Admission, Executors, open_executors
 from service.guards import HandlerRecorder, guarded_handler
+from service.health import BoundedHealth
 from service.health_port import health_port
 from service.servicers.catalog import CatalogServicer
 from service.servicers.consent import ConsentServicer
@@ -190,7 +191,7 @@ def _add(
 
 
 def _add_health(server: grpc.Server, names: list[str]) -> HealthServicer:
-    health = HealthServicer()
+    health = BoundedHealth()
     for name in ["", *names]:
         health.set(name, health_pb2.HealthCheckResponse.SERVING)
     _register_health(server, health)

@@ -1,6 +1,7 @@
 """The port for health alone: what it answers, what it does not, and until when."""
 
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, Final
@@ -102,3 +103,35 @@ def test_a_taken_health_port_is_refused(
         running_server(application, "127.0.0.1:0"),
     ):
         pass
+
+
+def watch(channel: grpc.Channel, service: str = "") -> Any:
+    """Begin to watch."""
+    health: Any = health_pb2_grpc.HealthStub(channel)
+    return health.Watch(health_pb2.HealthCheckRequest(service=service), timeout=CALL_SECONDS)
+
+
+def test_so_many_may_watch_and_no_more(
+    database_url: str, redis_url: str, redis_namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever they ask about: anybody may, and each takes memory. Who ends makes room."""
+    monkeypatch.setattr("service.health.WATCHES_MAX", 2)
+    settings = settings_for(database_url, redis_url, redis_namespace)
+    with (
+        open_application(settings, frozenset({Role.DECISION})) as application,
+        running_server(application, "127.0.0.1:0") as running,
+        grpc.insecure_channel(running.address) as channel,
+    ):
+        known, unknown = watch(channel), watch(channel, "made.up")
+        assert next(known).status == SERVING
+        assert next(unknown).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        with pytest.raises(grpc.RpcError, match="RESOURCE_EXHAUSTED"):
+            next(watch(channel))
+        unknown.cancel()
+        deadline = time.monotonic() + CALL_SECONDS
+        while True:
+            try:
+                assert next(watch(channel)).status == SERVING
+                break
+            except grpc.RpcError:
+                assert time.monotonic() < deadline
