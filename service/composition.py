@@ -136,8 +136,8 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
         stores = stack.enter_context(open_stores(settings))
         gate = None
         if gate_settings is not None:
-            shares = None if stores.demand is None else stores.demand.shares
-            gate = Gate(gate_settings, one_person_by_ledger(stores.engine), shares)
+            of_others = None if stores.demand is None else stores.demand.of_others
+            gate = Gate(gate_settings, one_person_by_ledger(stores.engine), of_others)
         projector = Projector(stores.engine, stores.cache)
         background = Background()
         keeper = GuardKeeper()
@@ -254,7 +254,7 @@ def _start_background(application: Application) -> None:
     if application.gate is not None:
         gate = application.gate
         background.repeat("callers", lambda _: gate.refresh(), GATE_REFRESH_SECONDS)
-        background.repeat("limits", lambda _: gate.share_limits(), GATE_REFRESH_SECONDS)
+        background.repeat("limits", lambda _: gate.compare_limits(), GATE_REFRESH_SECONDS)
     if not application.roles & {Role.WRITER, Role.WORKER}:
         return
     lapses = LapseWorker(engine, catalogs, projector.announce)

@@ -270,7 +270,7 @@ SETTINGS: Final = (
         "caller_streams",
         count(0, CALLER_LIMIT_MAX),
         lambda: "8",
-        "how many streams one caller may have open with each process, likewise",
+        "how many streams one caller may have open, likewise",
     ),
     Setting(
         "control_certificate_file",

@@ -7,7 +7,7 @@ microseconds.
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,13 +18,12 @@ from decision.errors import (
     InvalidArgumentError,
     MayweError,
     NotPermittedError,
-    UnavailableError,
     UnidentifiedError,
 )
 from service.access.callers_file import CallersFileError, read_callers
 from service.access.certificates import Certificates
 from service.access.keys import KeySet
-from service.access.limits import Limiter
+from service.access.limits import Limiter, OfOthers
 from service.access.own import IsOnePerson
 from service.access.refusals import Refusal, RefusalLog
 from service.access.roles import Caller, CallerLimits, Callers
@@ -41,11 +40,6 @@ REFUSALS: Final = frozenset({ErrorCode.NOT_HANDED_IN, ErrorCode.NOT_PERMITTED})
 _logger = logging.getLogger(__name__)
 
 
-Shares = Callable[[Mapping[str, float]], Mapping[str, float]]
-"""Gives, for callers by how often they call us in a second, which part of all their calls that is,
-0 to 1; for who is left out all of them. It may raise UnavailableError."""
-
-
 class GateSettings(NamedTuple):
     """By what callers are known; `callers_file` and `token_keys` are empty where not used."""
 
@@ -59,13 +53,13 @@ class GateSettings(NamedTuple):
 class Gate:
     """Lets calls in. Safe to be used by several threads; `refresh` MUST be called all the time.
 
-    So MUST `share_limits`, where there are other processes.
+    So MUST `compare_limits`, where there are other processes.
     """
 
     def __init__(
-        self, settings: GateSettings, is_one_person: IsOnePerson, shares: Shares | None = None
+        self, settings: GateSettings, is_one_person: IsOnePerson, of_others: OfOthers | None = None
     ) -> None:
-        """Read whom to let in; `shares` tells which part of callers' calls is ours.
+        """Read whom to let in; `of_others` tells what callers ask of other processes.
 
         Raises CallersFileError, KeySetError and OSError.
         """
@@ -84,9 +78,8 @@ class Gate:
         self._certificates = (
             Certificates(lambda: self._callers) if settings.has_certificates else None
         )
-        self._limiter = Limiter(settings.limits)
+        self._limiter = Limiter(settings.limits, of_others=of_others)
         self._is_one_person = is_one_person
-        self._shares = shares or _all_ours
         self._strangers = Strangers()
         self._refusals = RefusalLog()
 
@@ -110,13 +103,9 @@ class Gate:
         except (CallersFileError, OSError) as error:
             _logger.error("%s; the callers known before stay", _text_of(error))  # noqa: TRY400 - no trace, a file is faulty
 
-    def share_limits(self) -> None:
-        """Take as large a part of each caller's calls as we hear; all, if that is unknown."""
-        try:
-            shares = self._shares(self._limiter.rates())
-        except UnavailableError:
-            shares = {}
-        self._limiter.set_shares(shares)
+    def compare_limits(self) -> None:
+        """Leave to callers what is left of their limits beside what they ask of other processes."""
+        self._limiter.compare()
 
     def enter(self, method: str, context: grpc.ServicerContext) -> tuple[Caller, Rule]:
         """Identify the caller of a method, and give how they may call it; their call is counted.
@@ -197,10 +186,6 @@ class Gate:
         except UnidentifiedError:
             self._strangers.count(peer)
             raise
-
-
-def _all_ours(_: Mapping[str, float]) -> Mapping[str, float]:
-    return {}
 
 
 def _pass_of(method: str, caller: Caller) -> Rule:

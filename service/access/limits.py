@@ -1,8 +1,8 @@
 """Limits per caller: calls in a second, and streams at once.
 
-What lives here: the counting. Each process counts for itself, and takes as large a part of a
-caller's calls as it hears of them; a connection of HTTP/2 stays with one. Streams are counted by
-each process.
+What lives here: the counting. Each process counts for itself, and from time to time heeds what
+callers ask of the others: it takes as large a part of the calls as it hears of them. Before it
+takes a stream it asks how many others have. A connection of HTTP/2 stays with one process.
 """
 
 import threading
@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from decision.errors import ErrorCode, OverloadedError
+from decision.errors import ErrorCode, OverloadedError, UnavailableError
 from service.access.roles import Caller, CallerLimits
+from store.demand import Demand
 
 CALLERS_COUNTED_MAX: Final = 10_000
 """Beyond these whoever came first, and has no stream, is counted from nothing again."""
@@ -35,6 +36,8 @@ class Allowance:
         self.set_share(1.0)
         self.asked = 0
         """Calls since it was looked, those refused included."""
+        self.calls_per_second = 0.0
+        """How many there were when it was looked."""
         self._next_at = 0.0
         """When the next call would be due if calls were evenly spaced (GCRA)."""
         self.streams = 0
@@ -78,39 +81,79 @@ _TOLERANCE: Final = 1e-9
 """Seconds; sums of fractions are not exact."""
 
 
+_NOTHING: Final = Demand()
+
+OfOthers = Callable[[Mapping[str, Demand]], Mapping[str, Demand]]
+"""Gives what callers ask of other processes, told what they ask of us. It may raise
+UnavailableError."""
+
+
 class Limiter:
     """Counts calls and streams of all callers. Safe to be used by several threads."""
 
-    def __init__(self, limits: CallerLimits, clock: Callable[[], float] = time.monotonic) -> None:
-        """Hold callers to `limits`, unless they have some of their own."""
+    def __init__(
+        self,
+        limits: CallerLimits,
+        clock: Callable[[], float] = time.monotonic,
+        of_others: OfOthers | None = None,
+    ) -> None:
+        """Hold callers to `limits`, unless they have some of their own.
+
+        `of_others` tells what they ask of other processes; without it nothing.
+        """
         self._limits = limits
         self._clock = clock
+        self._ask_others = of_others
         self._lock = threading.Lock()
         self._allowances: dict[tuple[str, CallerLimits], Allowance] = {}
         self._looked_at = clock()
 
-    def rates(self) -> Mapping[str, float]:
-        """Give how many calls a second there were since this was asked, of callers that call often.
+    def compare(self) -> None:
+        """Leave to callers what is left of their limits beside what they ask of others.
+
+        MUST be called all the time, where there are others.
+        """
+        ours = self._demand()
+        self._heed(ours, self._of_others(ours))
+
+    def _of_others(self, ours: Mapping[str, Demand]) -> Mapping[str, Demand]:
+        if self._ask_others is None:
+            return {}
+        try:
+            return self._ask_others(ours)
+        except UnavailableError:
+            # Each for itself, as if there were no others: a limit is no reason to refuse everybody.
+            return {}
+
+    def _demand(self) -> Mapping[str, Demand]:
+        """Give what callers asked in a second since this was asked, of those who ask much.
 
         Others are far from any limit, wherever else they call.
         """
         now = self._clock()
         seconds = max(now - self._looked_at, _TOLERANCE)
         self._looked_at = now
-        rates: dict[str, float] = {}
+        found: dict[str, Demand] = {}
         with self._lock:
             for (key, limits), allowance in self._allowances.items():
                 rate, allowance.asked = allowance.asked / seconds, 0
-                if rate * PROCESSES_SUPPOSED > limits.calls_per_second > 0:
-                    rates[key] = rates.get(key, 0.0) + rate
-        most = sorted(rates, key=rates.__getitem__, reverse=True)[:CALLERS_SHARED_MAX]
-        return {key: rates[key] for key in most}
+                allowance.calls_per_second = rate
+                is_often = rate * PROCESSES_SUPPOSED > limits.calls_per_second > 0
+                if is_often or (limits.streams and allowance.streams):
+                    before = found.get(key, _NOTHING)
+                    found[key] = Demand(
+                        before.calls_per_second + rate, before.streams + allowance.streams
+                    )
+        most = sorted(found, key=found.__getitem__, reverse=True)[:CALLERS_SHARED_MAX]
+        return {key: found[key] for key in most}
 
-    def set_shares(self, shares: Mapping[str, float]) -> None:
-        """Take a part of the calls of these callers, and all of everybody else's."""
+    def _heed(self, ours: Mapping[str, Demand], others: Mapping[str, Demand]) -> None:
         with self._lock:
             for (key, _), allowance in self._allowances.items():
-                allowance.set_share(shares.get(key, 1.0))
+                other = others.get(key, _NOTHING)
+                rate = ours.get(key, _NOTHING).calls_per_second
+                share = rate / (rate + other.calls_per_second) if other.calls_per_second else 1.0
+                allowance.set_share(share)
 
     def take_call(self, caller: Caller) -> None:
         """Count a call. Raises OverloadedError."""
@@ -123,8 +166,16 @@ class Limiter:
     def open_stream(self, caller: Caller) -> Callable[[], None]:
         """Count a stream, and give what ends it. Raises OverloadedError."""
         allowance = self._allowance_of(caller)
+        limit = allowance.limits.streams
         if not allowance.open_stream():
-            raise _too_many("streams", allowance.limits.streams, "streams at once")
+            raise _too_many("streams", limit, "streams at once")
+        if limit:
+            # After it was counted: of two that begin at once, one at least is seen by the other.
+            ours = Demand(allowance.calls_per_second, allowance.streams)
+            other = self._of_others({caller.key: ours}).get(caller.key, _NOTHING)
+            if allowance.streams + other.streams > limit:
+                allowance.close_stream()
+                raise _too_many("streams", limit, "streams at once")
         return allowance.close_stream
 
     def _allowance_of(self, caller: Caller) -> Allowance:

@@ -1,7 +1,7 @@
 """Limits of callers hold for all processes together, told by way of Redis."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,7 @@ import pytest
 from decision.errors import OverloadedError, UnavailableError
 from service.access.limits import Limiter
 from service.access.roles import Caller, CallerLimits, CallerRole, RoleKind
-from store.demand import SharedDemand
+from store.demand import Demand, SharedDemand
 from store.redis_client import RedisClient, open_client
 from tests.access import ended_with
 from tests.authority import AUDIENCE, ISSUER, TokenIssuer
@@ -54,8 +54,10 @@ class Processes:
     def __init__(self, client: RedisClient, namespace: str, count: int) -> None:
         """Begin without a call."""
         self.clock = Clock()
-        self._limiters = [Limiter(CallerLimits(LIMIT), self.clock) for _ in range(count)]
-        self._demands = [SharedDemand(client, namespace) for _ in range(count)]
+        self._limiters = [
+            Limiter(CallerLimits(LIMIT), self.clock, SharedDemand(client, namespace).of_others)
+            for _ in range(count)
+        ]
 
     def admitted(self, *asked: int) -> int:
         """Have each process asked so often, evenly over a round, compare, and count admitted."""
@@ -70,9 +72,8 @@ class Processes:
                     continue
                 admitted += 1
         self.clock.now = begin + ROUND_SECONDS
-        for limiter, demand in zip(self._limiters, self._demands, strict=True):
-            limiter.set_shares(demand.shares(limiter.rates()))
-        # The first process heard nothing yet of what the others said this time.
+        for limiter in self._limiters:
+            limiter.compare()
         return admitted
 
 
@@ -91,22 +92,42 @@ def test_together_they_admit_what_one_would(
     assert 0.8 * allowed <= admitted <= 1.2 * allowed + len(asked) * ROUND_SECONDS * rounds
 
 
-def test_who_calls_elsewhere_no_more_has_all_of_it_again(
+def test_streams_with_other_processes_count(
     client: RedisClient, redis_namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once what others said of it is too old."""
+    """Those that one has, another one leaves; who was refused is not counted."""
+    monkeypatch.setattr("store.demand.HEARD_MILLISECONDS", 600_000)
+    namespace = redis_namespace.strip(":")
+    one, other = (
+        Limiter(CallerLimits(streams=3), of_others=SharedDemand(client, namespace).of_others)
+        for _ in range(2)
+    )
+    one.open_stream(caller())
+    one.open_stream(caller())
+    close = other.open_stream(caller())
+    with pytest.raises(OverloadedError, match="streams"):
+        other.open_stream(caller())
+    close()
+    other.open_stream(caller())
+
+
+def test_what_others_said_is_forgotten(
+    client: RedisClient, redis_namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is too old; what we said ourselves is not given back."""
     monkeypatch.setattr("store.demand.HEARD_MILLISECONDS", 50)
     namespace = redis_namespace.strip(":")
     one, other = SharedDemand(client, namespace), SharedDemand(client, namespace)
-    other.shares({"dialer": 300.0})
-    assert one.shares({"dialer": 100.0})["dialer"] <= 1.0
-    while one.shares({"dialer": 100.0})["dialer"] < 1.0:
-        pass
+    other.of_others({"dialer": Demand(300.0, 2)})
+    ends_at = time.monotonic() + SECONDS_MAX
+    while one.of_others({"dialer": Demand(100.0, 1)}) != {"dialer": Demand()}:
+        assert time.monotonic() < ends_at
 
 
 def test_redis_is_not_told_who_calls(client: RedisClient, redis_namespace: str) -> None:
     """A customer is one by their name."""
-    SharedDemand(client, redis_namespace.strip(":")).shares({"olga@mail.example": 10.0})
+    demand = SharedDemand(client, redis_namespace.strip(":"))
+    demand.of_others({"olga@mail.example": Demand(10.0)})
     keys = list(client.scan(f"{redis_namespace}*", 100))
     assert len(keys) == 1
     assert b"olga" not in keys[0]
@@ -138,18 +159,30 @@ def test_a_server_tells_the_others_who_calls_it_often(
 def test_callers_far_from_their_limit_are_not_compared() -> None:
     """Most callers are, and each comparison asks Redis."""
     clock = Clock()
-    limiter = Limiter(CallerLimits(1000), clock)
+    said: list[Mapping[str, Demand]] = []
+
+    def hear(ours: Mapping[str, Demand]) -> Mapping[str, Demand]:
+        said.append(ours)
+        return {}
+
+    limiter = Limiter(CallerLimits(1000), clock, hear)
     for _ in range(10):
         limiter.take_call(caller("seldom"))
     for _ in range(100):
         limiter.take_call(caller("often"))
-    clock.now += 1.0
-    assert limiter.rates() == {"often": 100.0}
-    clock.now += 1.0
-    assert limiter.rates() == {}
+    for _ in range(2):
+        clock.now += 1.0
+        limiter.compare()
+    assert said == [{"often": Demand(100.0)}, {}]
 
 
 def test_without_redis_each_process_counts_for_itself() -> None:
     """As the limit says."""
-    with open_client("redis://127.0.0.1:9", 0.2) as lost, pytest.raises(UnavailableError):
-        SharedDemand(lost, "maywe").shares({"dialer": 10.0})
+    with open_client("redis://127.0.0.1:9", 0.2) as lost:
+        others = SharedDemand(lost, "maywe").of_others
+        with pytest.raises(UnavailableError):
+            others({"dialer": Demand(10.0)})
+        limiter = Limiter(CallerLimits(streams=1), of_others=others)
+        limiter.open_stream(caller())
+        with pytest.raises(OverloadedError, match="streams"):
+            limiter.open_stream(caller())
