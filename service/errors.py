@@ -9,7 +9,7 @@ import logging
 import secrets
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -53,6 +53,9 @@ RETRY_MILLISECONDS_BY_CODE: Final[Mapping[ErrorCode, int]] = {
     ErrorCode.CALLER_LIMIT: 1000,
 }
 """How long a caller is asked to wait before trying again."""
+
+PUSHBACK_METADATA: Final = "grpc-retry-pushback-ms"
+"""The trailer from which gRPC's own retries take how long to wait."""
 
 _INCIDENT_BYTES: Final = 6
 _BYTES_PER_ESCAPED_BYTE: Final = 3
@@ -223,8 +226,21 @@ def _precondition_failure(problem: Problem, room: int) -> error_details_pb2.Prec
 def abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
     """End a call with the status of `error`; one that nobody expected is logged, as INTERNAL."""
     problem = problem_of(error) if isinstance(error, MayweError) else _incident(error)
-    context.abort_with_status(rpc_status.to_status(status_of(problem)))
+    status = rpc_status.to_status(status_of(problem))
+    if problem.code == code_pb2.RESOURCE_EXHAUSTED and problem.retry_milliseconds:
+        status = _with_pushback(status, problem.retry_milliseconds)
+    context.abort_with_status(status)
     raise AssertionError  # abort_with_status always raises
+
+
+def _with_pushback(status: Any, milliseconds: int) -> Any:  # noqa: ANN401 - a tuple of grpc_status
+    """Have the retries of gRPC itself wait as long as RetryInfo says.
+
+    They read no details, and would come back sooner to whoever has too much to do. Of a server that
+    stops, or can not reach its stores, another one may take the call at once.
+    """
+    pushback = (PUSHBACK_METADATA, str(milliseconds))
+    return status._replace(trailing_metadata=(*status.trailing_metadata, pushback))
 
 
 def _incident(error: Exception) -> Problem:
