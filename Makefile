@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test faults bench check format protos cases security-table
+.PHONY: help setup demo run test faults bench check format protos cases clients security-table
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ protos: setup ## generate the Python stubs of the contract again
 
 cases: setup ## run the case files of a directory over gRPC: make cases CASES=dir
 	@$(if $(CASES),,$(error name the directory of case files: make cases CASES=dir))$(BIN)/python -m tests.cases $(CASES)
+
+clients: setup ## make ready the examples in Node and Go, which the tests then run too
+	@$(BIN)/python docs/clients/prepare.py
 
 security-table: setup ## write who may call what into docs/security.md, from the code
 	@$(BIN)/python -m service.access.table

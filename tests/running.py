@@ -43,13 +43,18 @@ class RunningMaywe:
     client: Client
     address: str
 
-    def publish(self, document: Mapping[str, Any] | str, publication_id: str = "") -> int:
+    def publish(
+        self,
+        document: Mapping[str, Any] | str,
+        publication_id: str = "",
+        publisher: str = "lawyer",
+    ) -> int:
         """Publish a catalog, wait until it is effective, and give its number."""
         response = self.client.catalog.Publish(
             catalog_pb2.PublishRequest(
                 publication_id=publication_id or uuid.uuid4().hex,
                 document=document if isinstance(document, str) else json.dumps(document),
-                publisher="lawyer",
+                publisher=publisher,
             )
         )
         self.wait_until_effective(response.number)

@@ -5,15 +5,13 @@ call can forget them. Streams have no deadline of their own here and are
 not retried: whoever reads one knows how to go on with it.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any, Final
 
 import grpc
-from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
-from maywe.v1 import catalog_pb2, consent_pb2, decision_pb2, writer_pb2
 from maywe.v1.catalog_pb2_grpc import CatalogServiceStub
 from maywe.v1.consent_pb2_grpc import ConsentServiceStub
 from maywe.v1.decision_pb2_grpc import DecisionServiceStub
@@ -32,21 +30,12 @@ LONG_CALL_TIMEOUT_SECONDS: Final = 900.0
 MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Of an answer. The proof of a long history is larger than the 4 MiB that gRPC takes by default."""
 
-RETRY_ATTEMPTS_MAX: Final = 4
-RETRY_BACK_OFF_SECONDS_FIRST: Final = 0.1
-RETRY_BACK_OFF_SECONDS_MAX: Final = 2.0
 RECONNECT_MILLISECONDS_MIN: Final = 100
 RECONNECT_MILLISECONDS_MAX: Final = 500
 KEEP_ALIVE_MILLISECONDS: Final = 30_000
 KEEP_ALIVE_TIMEOUT_MILLISECONDS: Final = 10_000
 
 _LONG_CALLS: Final = frozenset({"ValidateCatalog", "PreviewPublication", "Publish"})
-_FILES: Final[tuple[FileDescriptor, ...]] = (
-    decision_pb2.DESCRIPTOR,
-    writer_pb2.DESCRIPTOR,
-    catalog_pb2.DESCRIPTOR,
-    consent_pb2.DESCRIPTOR,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +110,7 @@ class _Deadlines(grpc.UnaryUnaryClientInterceptor):
 def channel_options() -> list[tuple[str, str | int]]:
     """Give the options of a channel to our servers, the service config among them."""
     return [
-        ("grpc.service_config", json.dumps(service_config())),
+        ("grpc.service_config", service_config()),
         # The config above is the one that counts, whatever a name server says.
         ("grpc.service_config_disable_resolution", 1),
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -133,38 +122,13 @@ def channel_options() -> list[tuple[str, str | int]]:
     ]
 
 
-def service_config() -> dict[str, Any]:
-    """Give the retry policy of every call that is no stream, and the balancing.
+def service_config() -> str:
+    """Give the retry policy of every call that is no stream, and the balancing, as JSON.
 
-    Every such call may be repeated safely: those that write carry an id. Where an address stands
-    for several servers they are asked in turn, so that a retry meets another one.
+    It is part of the contract and lies beside it, for every client there is. Every such call may be
+    repeated safely: those that write carry an id. Where an address stands for several servers they
+    are asked in turn, so that a retry meets another one; a server that is about to stop says so
+    before it does, and is not asked any more. A call that reaches one in the moment in which it
+    stops is CANCELLED, and may be repeated too.
     """
-    names = [
-        {"service": method.containing_service.full_name, "method": method.name}
-        for method in _methods()
-        if not method.client_streaming and not method.server_streaming
-    ]
-    return {
-        "loadBalancingConfig": [{"round_robin": {}}],
-        # A server that is about to stop says so before it does, and is not asked any more.
-        "healthCheckConfig": {"serviceName": ""},
-        "methodConfig": [
-            {
-                "name": names,
-                "retryPolicy": {
-                    "maxAttempts": RETRY_ATTEMPTS_MAX,
-                    "initialBackoff": f"{RETRY_BACK_OFF_SECONDS_FIRST}s",
-                    "maxBackoff": f"{RETRY_BACK_OFF_SECONDS_MAX}s",
-                    "backoffMultiplier": 3,
-                    # A call that reaches a server in the moment in which it stops is CANCELLED.
-                    "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
-                },
-            }
-        ],
-    }
-
-
-def _methods() -> Iterator[MethodDescriptor]:
-    for file in _FILES:
-        for service in file.services_by_name.values():
-            yield from service.methods
+    return (resources.files("maywe.v1") / "service_config.json").read_text()
