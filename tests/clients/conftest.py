@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import grpc
 import pytest
 
 from service.client import open_client
@@ -27,6 +28,10 @@ callers:
     token: {subject: unhurried}
     roles: [decision.read]
     calls_per_second: 1
+  - name: one-stream
+    token: {subject: one-stream}
+    roles: [decision.read]
+    streams: 1
 """
 
 
@@ -87,6 +92,13 @@ class Secured:
             f"--ca-file={self.authority.file}",
             f"--token-file={token}",
         ]
+
+    def channel_by_token(self, subject: str) -> grpc.Channel:
+        """Open a channel of our own, beside those of programs."""
+        token = self.directory / uuid.uuid4().hex
+        token.write_text(self.issuer.token([], subject))
+        credentials = ClientCredentials(authority=self.authority.file, token=token)
+        return credentials.channel(self.token_address, [])
 
     def by_certificate(self, uri: str) -> list[str]:
         """Give the arguments of a program that shows a certificate."""

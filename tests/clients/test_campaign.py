@@ -6,15 +6,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final
 
 import pytest
+from maywe.v1.decision_pb2_grpc import DecisionServiceStub
 
+from decision.errors import MayweError
+from service.access.roles import Caller
 from service.conversion.batches import batch_response
 from service.servicers import decision as servicer
+from tests.clients.conftest import Secured
 from tests.clients.programs import SECONDS_MAX, Language, run, started
 from tests.clients.stores import give_back, publication, take_away
 from tests.integration.service_builders import consent, revocation
+from tests.integration.test_audiences import chunk, question
 from tests.integration.test_rolling_restart import free_port
 from tests.integration.test_serving import serving_process
 from tests.running import RunningMaywe, running_maywe
@@ -255,6 +261,45 @@ def test_whom_nobody_knows_of_for_long_is_told_from_who_said_no(
     assert ended.status == 1
     unknown = ["UNDETERMINED", "UNAVAILABLE"]
     assert lines_of(verdicts) == [["anna", *unknown], [nobody(0), *unknown]]
+
+
+def test_a_limit_of_streams_is_kept_to_by_waiting_as_long_as_the_server_says(
+    language: Language,
+    secured: Secured,
+    people: Path,
+    verdicts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody else with our name has the one stream that we may have, for a while."""
+    gate = secured.maywe.application.gate
+    assert gate is not None
+    open_stream = gate.open_stream
+    refused_at: SimpleQueue[float] = SimpleQueue()
+
+    def noting(method: str, caller: Caller) -> Callable[[], None]:
+        try:
+            return open_stream(method, caller)
+        except MayweError:
+            refused_at.put(time.monotonic())
+            raise
+
+    monkeypatch.setattr(gate, "open_stream", noting)
+    requests: SimpleQueue[Any] = SimpleQueue()
+    requests.put(question())
+    requests.put(chunk("anna"))
+    with secured.channel_by_token(subject="one-stream") as channel:
+        answers = DecisionServiceStub(channel).FilterAudience(iter(requests.get, None))
+        next(answers)
+        credentials = secured.by_token(subject="one-stream")
+        command = [*credentials, *QUESTION, str(people), str(verdicts)]
+        with started(language, "campaign", *command) as campaign:
+            first = refused_at.get(timeout=SECONDS_MAX)
+            second = refused_at.get(timeout=SECONDS_MAX)
+            requests.put(None)
+            list(answers)
+            assert campaign.wait(SECONDS_MAX) == 0
+    assert second - first > 0.99
+    assert [line[0] for line in lines_of(verdicts)] == ["anna", nobody(0)]
 
 
 def _eventually(is_so: Callable[[], bool]) -> None:
