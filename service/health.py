@@ -4,53 +4,120 @@ What lives here: the servicer of health that every port has. What it says is the
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import grpc
-from grpc_health.v1 import health_pb2
-from grpc_health.v1.health import HealthServicer
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 WATCHES_MAX: Final = 1000
 """Streams in which health may be watched at once; they take no thread, only memory."""
 
+FAREWELL_SECONDS_MAX: Final = 1.0
+"""Whoever takes no message for so long does not keep the server from stopping."""
 
-class BoundedHealth(HealthServicer):
-    """Answers for services that are set before it is asked, and forgets who asked for others."""
+Tell = Callable[[Any], None]
+
+
+class BoundedHealth(health_pb2_grpc.HealthServicer):
+    """Answers for services that are set before it is asked, and forgets who asked for others.
+
+    Watchers are told without any lock but their own. gRPC's own servicer holds one lock for all
+    while it waits for a message to be sent, which takes the thread of gRPC that in the same moment
+    may wait for that lock, because another watcher has gone: then nothing is served any more.
+    """
 
     def __init__(self) -> None:
         """Begin with nobody watching."""
-        super().__init__()
-        self._watches_lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._statuses: dict[str, Any] = {}
+        self._is_stopping = False
         self._watches = 0
-        self._names: set[str] = set()
+        self._watchers: dict[str, set[_Watcher]] = {}
 
     def set(self, service: str, status: Any) -> None:  # noqa: ANN401 - an enum of protobuf is no type
         """Say how a service is."""
-        self._names.add(service)
-        super().set(service, status)
+        with self._lock:
+            if self._is_stopping:
+                return
+            self._statuses[service] = status
+            watchers = list(self._watchers.setdefault(service, set()))
+        _tell(watchers)
+
+    def enter_graceful_shutdown(self) -> None:
+        """Say of every service, for good, that nobody should come here any more."""
+        with self._lock:
+            self._is_stopping = True
+            for service in self._statuses:
+                self._statuses[service] = health_pb2.HealthCheckResponse.NOT_SERVING
+            watchers = [one for some in self._watchers.values() for one in some]
+        telling = threading.Thread(target=_tell, args=(watchers,), daemon=True)
+        telling.start()
+        telling.join(FAREWELL_SECONDS_MAX)
+
+    def Check(
+        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> health_pb2.HealthCheckResponse:
+        """Tell how a service is."""
+        status = self._status_of(request.service)
+        if status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+        return health_pb2.HealthCheckResponse(status=status)
 
     def Watch(
         self,
         request: health_pb2.HealthCheckRequest,
         context: grpc.ServicerContext,
-        send_response_callback: Callable[[Any], None] | None = None,
-    ) -> Any:  # noqa: ANN401 - as the class above has it
+        send_response_callback: Tell | None = None,
+    ) -> None:
         """Tell how a service is, and whenever that changes."""
-        with self._watches_lock:
+        if send_response_callback is None:
+            message = "health is watched without a thread, or not at all"
+            raise TypeError(message)
+        watcher = _Watcher(send_response_callback, lambda: self._status_of(request.service))
+        with self._lock:
             is_one_too_many = self._watches >= WATCHES_MAX
-            self._watches += not is_one_too_many
+            if not is_one_too_many:
+                self._watches += 1
+                # A name that is not ours is not kept.
+                self._watchers.get(request.service, set()).add(watcher)
         if is_one_too_many:
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch already")
-        if not context.add_callback(self._end_watch):
-            self._end_watch()
-        if request.service in self._names or send_response_callback is None:
-            return super().Watch(request, context, send_response_callback)
-        # The class above would keep each name for ever.
-        status = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
-        send_response_callback(health_pb2.HealthCheckResponse(status=status))
-        return None
 
-    def _end_watch(self) -> None:
-        with self._watches_lock:
-            self._watches -= 1
+        def end() -> None:
+            with self._lock:
+                self._watches -= 1
+                self._watchers.get(request.service, set()).discard(watcher)
+            send_response_callback(None)
+
+        if context.add_callback(end):
+            watcher.tell()
+        else:
+            end()
+
+    # Streams take no thread: gRPC calls back.
+    Watch.experimental_non_blocking = True  # type: ignore[attr-defined]
+    Watch.experimental_thread_pool = None  # type: ignore[attr-defined]
+
+    def _status_of(self, service: str) -> Any:  # noqa: ANN401 - an enum of protobuf is no type
+        with self._lock:
+            return self._statuses.get(service, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+
+
+class _Watcher:
+    """Somebody who watches a service."""
+
+    def __init__(self, send: Tell, status: Callable[[], Any]) -> None:
+        self._send = send
+        self._status = status
+        self._turn = threading.Lock()
+
+    def tell(self) -> None:
+        """Say how the service is now; who is told by two at once hears the newest last."""
+        with self._turn:
+            self._send(health_pb2.HealthCheckResponse(status=self._status()))
+
+
+def _tell(watchers: Iterable[_Watcher]) -> None:
+    for watcher in watchers:
+        watcher.tell()

@@ -11,7 +11,9 @@ from typing import Final
 
 import grpc
 from grpc_health.v1 import health_pb2
-from grpc_health.v1.health import SERVICE_NAME, HealthServicer
+from grpc_health.v1.health import SERVICE_NAME
+
+from service.health import BoundedHealth
 
 THREADS: Final = 1
 CALLS_MAX: Final = 16
@@ -22,7 +24,7 @@ MESSAGE_BYTES_MAX: Final = 1024
 
 
 @contextmanager
-def health_port(health: HealthServicer, listen: str, *, is_port_shared: bool) -> Iterator[str]:
+def health_port(health: BoundedHealth, listen: str, *, is_port_shared: bool) -> Iterator[str]:
     """Answer `Check` on HOST:PORT as long as the context lasts, and give where.
 
     Nowhere when `listen` is empty.

@@ -15,7 +15,6 @@ import grpc
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE_NAME
-from grpc_health.v1.health import HealthServicer
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 from maywe.v1 import (
     catalog_pb2,
@@ -190,7 +189,7 @@ def _add(
     server.add_registered_method_handlers(name, handlers)
 
 
-def _add_health(server: grpc.Server, names: list[str]) -> HealthServicer:
+def _add_health(server: grpc.Server, names: list[str]) -> BoundedHealth:
     health = BoundedHealth()
     for name in ["", *names]:
         health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -198,7 +197,7 @@ def _add_health(server: grpc.Server, names: list[str]) -> HealthServicer:
     return health
 
 
-def _register_health(server: grpc.Server, health: HealthServicer) -> None:
+def _register_health(server: grpc.Server, health: BoundedHealth) -> None:
     recorder = HandlerRecorder()
     register: Callable[[Any, Any], None] = health_pb2_grpc.add_HealthServicer_to_server
     register(health, recorder)
@@ -213,7 +212,7 @@ def _register_health(server: grpc.Server, health: HealthServicer) -> None:
 
 
 @contextmanager
-def _health_port(health: HealthServicer, settings: Settings) -> Iterator[str]:
+def _health_port(health: BoundedHealth, settings: Settings) -> Iterator[str]:
     with ExitStack() as stack:
         try:
             address = stack.enter_context(
