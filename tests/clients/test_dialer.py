@@ -24,6 +24,8 @@ UNTIL = "until 2029-05-01T00:00:00Z"
 """The end of five years' consent, from 2024-05-01."""
 
 PATIENT = "--deadline-seconds=60"
+"""Where it is not about deadlines: this machine may be busy."""
+
 CALLS_BETWEEN = 50
 
 
@@ -35,7 +37,7 @@ def test_whoever_may_be_called_is_called_and_nobody_else(
     maywe.client.writer.RecordConsent(consent("boris"))
     maywe.client.writer.Revoke(revocation("boris"))
     given = "anna\nboris\nnobody\n\nanna\n"
-    ended = run(language, "dialer", f"--address={maywe.address}", *QUESTION, given=given)
+    ended = run(language, "dialer", f"--address={maywe.address}", *QUESTION, PATIENT, given=given)
     assert ended.lines == [
         ["anna", "CALL", UNTIL],
         ["boris", "DO_NOT_CALL", "CONSENT_REVOKED"],
@@ -48,7 +50,7 @@ def test_whoever_may_be_called_is_called_and_nobody_else(
 
 def test_a_question_at_fault_stops_it(language: Language, maywe: RunningMaywe) -> None:
     """No customer could be asked about."""
-    arguments = [f"--address={maywe.address}", "--purpose=advertising", "--channel=pigeon"]
+    arguments = [f"--address={maywe.address}", "--purpose=advertising", "--channel=pigeon", PATIENT]
     ended = run(language, "dialer", *arguments, given="anna\nboris\n")
     assert (ended.status, ended.lines) == (2, [])
     assert ended.errors.startswith("STOP INVALID_ARGUMENT FIELD_INVALID ")
@@ -64,7 +66,7 @@ def test_a_rolling_restart_loses_no_call(language: Language, stores: Sequence[st
             for address in addresses
         ]
         target = f"--address=ipv4:{','.join(addresses)}"
-        dialer = stack.enter_context(dialling(language, target, *QUESTION))
+        dialer = stack.enter_context(dialling(language, target, *QUESTION, PATIENT))
         answers = [dialer.asked("anna") for _ in range(CALLS_BETWEEN)]
         for server, address in zip(servers, addresses, strict=True):
             server.send_signal(signal.SIGTERM)
@@ -137,7 +139,7 @@ def test_a_limit_is_kept_to_by_waiting_as_long_as_the_server_says(
 
     monkeypatch.setattr(gate, "enter", noting)
     credentials = secured.by_token(subject="unhurried")
-    ended = run(language, "dialer", *credentials, *QUESTION, given="ivan\n" * 4)
+    ended = run(language, "dialer", *credentials, *QUESTION, PATIENT, given="ivan\n" * 4)
     assert ended.lines == [["ivan", "CALL", UNTIL]] * 4
     refused_at = [at for at, is_taken in seen if not is_taken]
     assert refused_at
@@ -149,11 +151,13 @@ def test_a_limit_is_kept_to_by_waiting_as_long_as_the_server_says(
 
 def test_a_credential_that_does_not_hold_stops_it(language: Language, secured: Secured) -> None:
     """Whether nobody knows who it is, or it is somebody who may not ask this."""
-    unknown = run(language, "dialer", *secured.by_token_text("x.y.z"), *QUESTION, given="ivan\n")
+    unknown = run(
+        language, "dialer", *secured.by_token_text("x.y.z"), *QUESTION, PATIENT, given="ivan\n"
+    )
     assert (unknown.status, unknown.lines) == (2, [])
     assert unknown.errors.startswith("STOP UNAUTHENTICATED CALLER_UNKNOWN ")
     auditor = secured.by_token("auditor")
-    denied = run(language, "dialer", *auditor, *QUESTION, given="ivan\n")
+    denied = run(language, "dialer", *auditor, *QUESTION, PATIENT, given="ivan\n")
     assert (denied.status, denied.lines) == (2, [])
     assert denied.errors.startswith("STOP PERMISSION_DENIED NOT_PERMITTED ")
 
