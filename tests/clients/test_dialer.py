@@ -58,7 +58,7 @@ def test_a_question_at_fault_stops_it(language: Language, maywe: RunningMaywe) -
 
 @pytest.mark.slow
 def test_a_rolling_restart_loses_no_call(language: Language, stores: Sequence[str]) -> None:
-    """Each of two servers is ended in order and started again while calls go on."""
+    """Each of two servers is ended in order and started again while calls go on; one is killed."""
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
     with ExitStack() as stack:
         servers = [
@@ -73,8 +73,14 @@ def test_a_rolling_restart_loses_no_call(language: Language, stores: Sequence[st
             while server.poll() is None:
                 answers.append(dialer.asked("anna"))
             answers += (dialer.asked("anna") for _ in range(CALLS_BETWEEN))
-            stack.enter_context(serving_process("decision", *stores, f"--listen={address}"))
+            new, _ = stack.enter_context(
+                serving_process("decision", *stores, f"--listen={address}")
+            )
             answers += (dialer.asked("anna") for _ in range(CALLS_BETWEEN))
+        new.kill()
+        while new.poll() is None:
+            answers.append(dialer.asked("anna"))
+        answers += (dialer.asked("anna") for _ in range(CALLS_BETWEEN))
     assert [answer for answer in answers if answer != ["CALL", "no end"]] == []
 
 
