@@ -4,6 +4,7 @@ What lives here: the servicer of health that every port has. What it says is the
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 WATCHES_MAX: Final = 1000
-"""Streams in which health may be watched at once; they take no thread, only memory."""
+"""Streams in which health may be watched at once; each takes a thread only while it is told."""
 
 FAREWELL_SECONDS_MAX: Final = 1.0
 """Whoever takes no message for so long does not keep the server from stopping."""
@@ -24,7 +25,8 @@ class BoundedHealth(health_pb2_grpc.HealthServicer):
 
     Watchers are told without any lock but their own. gRPC's own servicer holds one lock for all
     while it waits for a message to be sent, which takes the thread of gRPC that in the same moment
-    may wait for that lock, because another watcher has gone: then nothing is served any more.
+    may wait for that lock, because another watcher has gone: then nothing is served any more. And
+    each is told in a thread of its own, because a peer may take no message for as long as it likes.
     """
 
     def __init__(self) -> None:
@@ -51,9 +53,9 @@ class BoundedHealth(health_pb2_grpc.HealthServicer):
             for service in self._statuses:
                 self._statuses[service] = health_pb2.HealthCheckResponse.NOT_SERVING
             watchers = [one for some in self._watchers.values() for one in some]
-        telling = threading.Thread(target=_tell, args=(watchers,), daemon=True)
-        telling.start()
-        telling.join(FAREWELL_SECONDS_MAX)
+        deadline = time.monotonic() + FAREWELL_SECONDS_MAX
+        for thread in _tell(watchers):
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def Check(
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
@@ -91,11 +93,11 @@ class BoundedHealth(health_pb2_grpc.HealthServicer):
             send_response_callback(None)
 
         if context.add_callback(end):
-            watcher.tell()
+            _tell([watcher])
         else:
             end()
 
-    # Streams take no thread: gRPC calls back.
+    # No thread for as long as they last: gRPC calls back.
     Watch.experimental_non_blocking = True  # type: ignore[attr-defined]
     Watch.experimental_thread_pool = None  # type: ignore[attr-defined]
 
@@ -118,6 +120,11 @@ class _Watcher:
             self._send(health_pb2.HealthCheckResponse(status=self._status()))
 
 
-def _tell(watchers: Iterable[_Watcher]) -> None:
-    for watcher in watchers:
-        watcher.tell()
+def _tell(watchers: Iterable[_Watcher]) -> list[threading.Thread]:
+    threads = [
+        threading.Thread(target=watcher.tell, name="maywe health watch", daemon=True)
+        for watcher in watchers
+    ]
+    for thread in threads:
+        thread.start()
+    return threads

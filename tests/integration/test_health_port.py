@@ -2,17 +2,20 @@
 
 import socket
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from hpack import Encoder
 from maywe.v1 import decision_pb2
 from maywe.v1.decision_pb2_grpc import DecisionServiceStub
 
 from service.composition import Role, open_application
+from service.executors import HOUSEKEEPING_THREADS
 from service.server import ListenError, running_server
 from tests.running import settings_for
 
@@ -135,3 +138,54 @@ def test_so_many_may_watch_and_no_more(
                 break
             except grpc.RpcError:
                 assert time.monotonic() < deadline
+
+
+def test_who_takes_no_message_keeps_nobody_from_asking(
+    database_url: str, redis_url: str, redis_namespace: str
+) -> None:
+    """Peers that let us send nothing watch at once, more of them than there are threads."""
+    settings = settings_for(database_url, redis_url, redis_namespace)
+    with (
+        open_application(settings, frozenset({Role.DECISION})) as application,
+        running_server(application, "127.0.0.1:0") as running,
+        watching_without_a_window(running.address, HOUSEKEEPING_THREADS + 1),
+        grpc.insecure_channel(running.address) as channel,
+    ):
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        asked = health_pb2.HealthCheckRequest()
+        for _ in range(HOUSEKEEPING_THREADS + 1):
+            assert next(watch(channel)).status == SERVING
+            assert health.Check(asked, timeout=CALL_SECONDS).status == SERVING
+
+
+@contextmanager
+def watching_without_a_window(address: str, count: int) -> Iterator[None]:
+    """Watch health by a connection of HTTP/2 on which nothing may be sent."""
+    host, _, port = address.rpartition(":")
+    headers = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": "/grpc.health.v1.Health/Watch",
+        ":authority": address,
+        "te": "trailers",
+        "content-type": "application/grpc",
+    }
+    encoder = Encoder()
+    with socket.create_connection((host, int(port)), CALL_SECONDS) as connection:
+        # An initial window of nothing.
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"\0\4\0\0\0\0"))
+        for stream in range(1, 2 * count, 2):
+            connection.sendall(frame(1, 4, stream, encoder.encode(headers.items())))
+            connection.sendall(frame(0, 1, stream, b"\0\0\0\0\0"))
+        answers = connection.makefile("rb")
+        while count:
+            # Headers are sent whatever the window is: each is the answer to one of them.
+            length, kind = int.from_bytes(answers.read(3)), answers.read(1)
+            answers.read(5 + length)
+            count -= kind == b"\1"
+        yield
+
+
+def frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
+    """A frame of HTTP/2."""
+    return len(body).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + body

@@ -1,6 +1,7 @@
 """Health that is watched: nobody who watches keeps the server from serving, or from stopping."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -36,6 +37,13 @@ class Stream:
         if response is not None:
             self.sent.append(response.status)
 
+    def wait_for(self, expected: list[int]) -> None:
+        """Wait until this was sent, and nothing else."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while self.sent != expected:
+            assert time.monotonic() < deadline, self.sent
+            time.sleep(0.01)
+
 
 def watch(health: BoundedHealth, stream: Any) -> None:
     """Watch the one service that there is."""
@@ -54,30 +62,31 @@ def test_who_goes_does_not_wait_for_who_is_being_told() -> None:
     health, slow, gone = opened(), Stream(), Stream()
     watch(health, gone)
     slow.may_send.clear()
-    telling = threading.Thread(target=watch, args=(health, slow))
-    telling.start()
+    watch(health, slow)
     assert slow.is_sending.wait(SECONDS_MAX)
     ending = threading.Thread(target=gone.end, daemon=True)
     ending.start()
     ending.join(SECONDS_MAX)
     is_stuck = ending.is_alive()
     slow.may_send.set()
-    telling.join(SECONDS_MAX)
     assert not is_stuck
-    assert slow.sent == [SERVING]
+    slow.wait_for([SERVING])
 
 
 def test_who_takes_no_message_keeps_no_server_from_stopping() -> None:
     """Others are told, and whoever asks hears it at once."""
-    health, stuck = opened(), Stream()
-    watch(health, stuck)
+    health, stuck, other = opened(), Stream(), Stream()
     stuck.may_send.clear()
+    watch(health, stuck)
+    watch(health, other)
+    other.wait_for([SERVING])
     stopping = threading.Thread(target=health.enter_graceful_shutdown)
     stopping.start()
     stopping.join(FAREWELL_SECONDS_MAX + SECONDS_MAX / 2)
     assert not stopping.is_alive()
     asked: Any = health.Check
     assert asked(health_pb2.HealthCheckRequest(service="maywe"), Stream()).status == NOT_SERVING
+    other.wait_for([SERVING, NOT_SERVING])
     stuck.may_send.set()
 
 
@@ -85,8 +94,9 @@ def test_a_service_that_stops_serves_no_more() -> None:
     """Whatever is set after that; and who watches from then on is told so too."""
     health, early, late = opened(), Stream(), Stream()
     watch(health, early)
+    early.wait_for([SERVING])
     health.enter_graceful_shutdown()
     health.set("maywe", SERVING)
     watch(health, late)
-    assert early.sent == [SERVING, NOT_SERVING]
-    assert late.sent == [NOT_SERVING]
+    late.wait_for([NOT_SERVING])
+    early.wait_for([SERVING, NOT_SERVING])
