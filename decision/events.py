@@ -26,6 +26,7 @@ class EventKind(Enum):
     VOID = "void"
     MERGE = "merge"
     SPLIT = "split"
+    ERASURE = "erasure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +117,20 @@ class Split:
     customer_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """From when this is recorded, nothing is known of the customer's person any more."""
+
+    with_merged: bool = False
+    """Whether it was asked for all ids of the person, where there are several."""
+
+
 PersonalBody: TypeAlias = (
     Purchase | ProductClosing | Consent | Revocation | Restriction | Lifting | Acquisition
 )
 """Bodies that belong to one customer's timeline."""
 
-Body: TypeAlias = PersonalBody | Void | Merge | Split
+Body: TypeAlias = PersonalBody | Void | Merge | Split | Erasure
 
 
 KIND_BY_BODY: dict[type[Body], EventKind] = {
@@ -135,6 +144,7 @@ KIND_BY_BODY: dict[type[Body], EventKind] = {
     Void: EventKind.VOID,
     Merge: EventKind.MERGE,
     Split: EventKind.SPLIT,
+    Erasure: EventKind.ERASURE,
 }
 
 

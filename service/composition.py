@@ -31,6 +31,7 @@ from service.background import Background
 from service.bulk import BulkWorker
 from service.control.server import ControlServer
 from service.effectuation import Effectuator
+from service.erasing import Eraser
 from service.processes import ChildProgram, child_processes
 from service.settings import Settings, environment_of
 from service.stores import Addresses, Stores, guarded_engine, open_stores
@@ -64,6 +65,9 @@ BULK_STOP_SECONDS_MAX: Final = 10.0
 
 WARMING_POLL_SECONDS: Final = 1.0
 """How often a writer looks for shards that Redis has lost."""
+
+ERASURE_POLL_SECONDS: Final = 1.0
+"""How often a writer looks for erasures that somebody began and did not complete."""
 
 LAPSE_POLL_SECONDS: Final = 1.0
 """How often a writer looks for terms that have begun or lapsed."""
@@ -100,6 +104,7 @@ class Application:
     effectuator: Effectuator
     keeper: GuardKeeper
     reader: PermissionReader
+    eraser: Eraser
     background: Background
     stopping: threading.Event
     gate: Gate | None = None
@@ -168,6 +173,7 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
                 ),
                 standing_aside,
             ),
+            Eraser(stores, projector, effectuator),
             background,
             threading.Event(),
             gate,
@@ -266,6 +272,13 @@ def _start_background(application: Application) -> None:
     background.repeat("lapses", lapses.run_pending, LAPSE_POLL_SECONDS)
     rewarmer = Rewarmer(engine, application.cache)
     background.repeat("warming", rewarmer.run_pending, WARMING_POLL_SECONDS)
+    background.repeat(
+        "erasures",
+        lambda stop: application.eraser.complete_left(
+            stop, application.settings.effective_wait_seconds
+        ),
+        ERASURE_POLL_SECONDS,
+    )
     background.repeat(
         "leases",
         lambda _: application.effectuator.watch(),

@@ -49,6 +49,7 @@ TEXT_LENGTH_MAX: Final = 300
 RETRY_MILLISECONDS_BY_CODE: Final[Mapping[ErrorCode, int]] = {
     ErrorCode.STORE_UNAVAILABLE: 1000,
     ErrorCode.SHUTTING_DOWN: 200,
+    ErrorCode.ERASURE_UNDER_WAY: 1000,
     ErrorCode.OVERLOADED: 500,
     ErrorCode.CALLER_LIMIT: 1000,
 }

@@ -53,6 +53,7 @@ _WRITES: Final = (
     "VoidEvent",
     "MergeCustomers",
     "SplitCustomer",
+    "EraseCustomer",
 )
 """The calls of WriterService that record one event."""
 

@@ -2,12 +2,12 @@
 
 What lives here: the keys, and every way in which Redis is read and written. A write of records is
 one Lua call on one shard, so it is atomic, and every call says to which life of the cache it
-belongs (`design.md`, "No stale ALLOW", step 2). Records are replaced, never deleted. Connections,
-clusters and outages are dealt with in `redis_client`.
+belongs (`design.md`, "No stale ALLOW", step 2). Records are replaced; they are deleted only when
+whoever they are of is erased. Connections, clusters and outages are dealt with in `redis_client`.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -137,12 +137,14 @@ class Cache:
         keys = [f"{namespace}:{shard_tag(number)}" for number in range(SHARD_COUNT)]
         self._meta_keys = [f"{key}:meta" for key in keys]
         self._warming_keys = [f"{key}:warming" for key in keys]
+        self._forgotten_keys = [f"{key}:forgotten" for key in keys]
         self._customer_prefixes = [f"{key}:c:" for key in keys]
         self._last_metas: list[tuple[bytes | None, Meta | None]] = [(None, None)] * SHARD_COUNT
         self._customer_pattern = f"{namespace}:{{s*}}:c:*"
         self._project = _script("project")
         self._begin_incarnation = _script("begin_incarnation")
         self._fill = _script("fill")
+        self._forget = _script("forget")
         self._mark_complete = _script("mark_complete")
 
     @property
@@ -299,15 +301,29 @@ class Cache:
         life: CacheLife,
         records: Mapping[str, bytes],
         page: WarmingPage = NO_WARMING,
+        seen_seq: int = 0,
     ) -> Outcome:
         """Put in records of a shard that were read from PostgreSQL.
 
-        `life` MUST be what the shard's meta said before the reading began: under another one all
-        are refused. One that Redis holds in the same or a higher version stays. A page of a warm-up
-        is counted with it, and refused when the one before it was not.
+        `life` and `seen_seq` MUST be what the shard's meta said before the reading began, its life
+        and `applied_seq`: under another life all are refused, and if records were forgotten since.
+        One that Redis holds in the same or a higher version stays. A page of a warm-up is counted
+        with it, and refused when the one before it was not.
         """
-        keys = [self._warming_keys[number]]
-        return self._write(self._fill, number, (*life, *page), life, records, keys)
+        keys = [self._warming_keys[number], self._forgotten_keys[number]]
+        return self._write(self._fill, number, (*life, *page, seen_seq), life, records, keys)
+
+    def forget(
+        self, number: int, life: CacheLife, seq: int, customer_ids: Collection[str]
+    ) -> Outcome:
+        """Remove the keys of customers of a shard, whom no row after `seq` of its outbox names.
+
+        Refused while the shard is not applied up to there in `life`, which MUST be the one that
+        PostgreSQL has. The caller MUST keep anybody from recording under these ids meanwhile.
+        """
+        prefix = self._customer_prefixes[number]
+        keys = [self._forgotten_keys[number], *(prefix + one for one in customer_ids)]
+        return self._write(self._forget, number, (*life, seq), life, {}, keys)
 
     def mark_complete(self, number: int, life: CacheLife, session: int, pages: int) -> Outcome:
         """Say that a warm-up put in every customer of a shard during `life`, on so many pages.

@@ -14,7 +14,7 @@ from store.cache import Cache, CachedEntry
 from store.database import reading
 from store.meta import CacheLife
 from store.projector import Projector
-from store.record import stamp
+from store.record import decode_header, stamp
 from store.schema import customer, installation, shard, state, subject
 from store.subjects import find_subjects
 
@@ -128,6 +128,24 @@ def find_records_of_nobody(
     return {one: entry for one, entry in found.items() if one not in known}
 
 
+def find_keys_of_nobody(engine: Engine, cache: Cache, customer_ids: Sequence[str]) -> list[str]:
+    """Give the ids of keys that say of nobody anything, and by which PostgreSQL knows nobody.
+
+    So does a Redis that went back to before an erasure. Raises UnavailableError.
+    """
+    entries = zip(customer_ids, cache.read(customer_ids), strict=True)
+    silent = [
+        customer_id
+        for customer_id, entry in entries
+        if entry.has_key and (entry.header is None or not entry.header.is_known)
+    ]
+    if not silent:
+        return []
+    with reading(engine) as connection:
+        known = find_subjects(connection, silent)
+    return [customer_id for customer_id in silent if customer_id not in known]
+
+
 def catch_up(projector: Projector, number: int) -> None:
     """Bring a shard forward until nothing is left to apply. Raises UnavailableError."""
     for _ in range(TURNS_TO_CATCH_UP_MAX):
@@ -199,8 +217,10 @@ def _verdict(
         return Verdict.MISSING
     is_applied = before is not None and meta.life == before.life and meta.applied_seq >= before.seq
     if record is None or header is None:
-        lost = Verdict.LOST if is_applied else Verdict.UNSETTLED
-        return Verdict.EQUAL if before is None else lost
+        if before is None or not decode_header(before.record).is_known:
+            # As whoever nothing names is answered, who is being erased is too.
+            return Verdict.EQUAL
+        return Verdict.LOST if is_applied else Verdict.UNSETTLED
     if after is None:
         return Verdict.AHEAD if header.is_known else Verdict.EQUAL
     if header.version < after.version:

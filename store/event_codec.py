@@ -15,6 +15,7 @@ from decision.events import (
     Acquisition,
     Body,
     Consent,
+    Erasure,
     EventKind,
     Lifting,
     Merge,
@@ -84,6 +85,8 @@ def _encode_body(body: Body) -> tuple[Json, Json]:  # noqa: C901, PLR0911 - one 
             return {}, {"from_customer_id": from_id, "into_customer_id": into_id}
         case Split(customer_id=customer_id):
             return {}, {"split_customer_id": customer_id}
+        case Erasure(with_merged=with_merged):
+            return {"with_merged": with_merged}, {}
 
 
 def _encode_consent(consent: Consent) -> tuple[Json, Json]:
@@ -211,6 +214,10 @@ def _decode_split(_: Json, personal: Json) -> Split:
     return Split(personal.get("split_customer_id", ""))
 
 
+def _decode_erasure(body: Json, _: Json) -> Erasure:
+    return Erasure(body["with_merged"])
+
+
 _DECODERS: Final[Mapping[str, Callable[[Json, Json], Body]]] = {
     EventKind.PURCHASE.value: _decode_purchase,
     EventKind.PRODUCT_CLOSING.value: _decode_closing,
@@ -222,6 +229,7 @@ _DECODERS: Final[Mapping[str, Callable[[Json, Json], Body]]] = {
     EventKind.VOID.value: _decode_void,
     EventKind.MERGE.value: _decode_merge,
     EventKind.SPLIT.value: _decode_split,
+    EventKind.ERASURE.value: _decode_erasure,
 }
 
 

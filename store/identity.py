@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from decision.errors import ErrorCode, NotFoundError, PreconditionError
 from decision.events import Merge, NewEvent, Split, Void
 from store import ledger, states
+from store.erased import refuse_while_erased
 from store.publications import Catalogs
 from store.schema import customer, event_void, merge_link, permission, state, subject, unmatched
 from store.sharding import shard_of
@@ -66,6 +67,7 @@ class _Change:
     def void(self, body: Void) -> Written:
         voided = self._voidable_event(body.voided_event_id)
         persons = lock_persons(self._connection, [voided.subject])
+        _refuse_erased_owner(persons, voided.subject, body.voided_event_id)
         # Looked up only now: whoever voided it in the meantime held the same lock.
         self._refuse_void_event(body.voided_event_id)
         self._connection.execute(
@@ -125,6 +127,7 @@ class _Change:
         from_subject = found[body.from_customer_id]
         into_subject = found[body.into_customer_id]
         persons = lock_persons(self._connection, [from_subject, into_subject])
+        refuse_while_erased(persons.values())
         into_root = _root_of(persons, into_subject)
         merged_into = self._merged_into(from_subject)
         if merged_into is not None:
@@ -178,6 +181,7 @@ class _Change:
         found = find_subjects(self._connection, [body.customer_id])
         number = found.get(body.customer_id)
         persons = lock_persons(self._connection, found.values())
+        refuse_while_erased(persons.values())
         if number is None or self._merged_into(number) is None:
             message = f"{body.customer_id!r} is not merged into another customer"
             raise PreconditionError(
@@ -273,7 +277,20 @@ class _Change:
         return replace(written, narrowing=replace(written.narrowing, customers=written.standing))
 
 
-def _root_of(persons: dict[int, Person], number: int) -> int:
+def _refuse_erased_owner(persons: Mapping[int, Person], number: int, event_id: str) -> None:
+    """Refuse to void an event of somebody who is erased: nothing counts that it could change."""
+    person = persons[_root_of(persons, number)]
+    if person.is_erased and not person.customer_ids:
+        message = f"the customer of {event_id!r} was erased: nothing of theirs counts any more"
+        raise PreconditionError(
+            message,
+            ErrorCode.CUSTOMER_ERASED,
+            {"field": "voided_event_id", "event_id": event_id},
+        )
+    refuse_while_erased([person])
+
+
+def _root_of(persons: Mapping[int, Person], number: int) -> int:
     return next(
         root
         for root, person in persons.items()

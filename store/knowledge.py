@@ -178,6 +178,9 @@ def members_known_at(
     number = find_subjects(connection, [customer_id]).get(customer_id)
     if number is None:
         return []
+    if connection.scalar(select(subject.c.erased_at).where(subject.c.number == number)) is not None:
+        # The id is about to go with all that it names.
+        return []
     person = select(subject.c.number).where(subject.c.number == number).cte(recursive=True)
     other_end = case(
         (merge_link.c.from_subject == person.c.number, merge_link.c.into_subject),

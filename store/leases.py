@@ -130,7 +130,7 @@ class LeaseHolder:
         self, connection: Connection, standing: "_Standing", deadline: int, began_after: int
     ) -> Renewal:
         bases = self._seen.bases(standing.seqs)
-        floors = _read_floors(connection, bases)
+        bases, floors = _read_floors(connection, bases)
         if len(floors) > CUSTOMER_FLOORS_MAX:
             # There may be more than were read: every shard has to be where PostgreSQL is.
             bases, floors = standing.seqs, []
@@ -252,17 +252,23 @@ _BASE: Final = (
     .render_derived("base")
 )
 _FLOORS: Final = (
-    select(customer.c.customer_id, outbox.c.seq, outbox.c.narrowed_version)
+    select(customer.c.customer_id, outbox.c.shard, outbox.c.seq, outbox.c.narrowed_version)
     .select_from(_BASE)
     .join(outbox, (outbox.c.shard == _BASE.c.number) & (outbox.c.seq > _BASE.c.seq))
-    .join(customer, customer.c.subject == outbox.c.subject)
+    .outerjoin(customer, customer.c.subject == outbox.c.subject)
     .where(outbox.c.narrowed_version.is_not(None))
     .limit(bindparam("floors_max"))
 )
 
 
-def _read_floors(connection: Connection, bases: Sequence[int]) -> list[CustomerFloor]:
-    """Read what was taken away above the bases, at most one floor more than a guard keeps."""
+def _read_floors(
+    connection: Connection, bases: Sequence[int]
+) -> tuple[Sequence[int], list[CustomerFloor]]:
+    """Read what was taken away above the bases, at most one floor more than a guard keeps.
+
+    Whoever is erased by now can not be named: of such a shard all has to be applied up to there.
+    Redis was there before, or the id would not have been erased; it must have gone back since.
+    """
     rows = connection.execute(
         _FLOORS,
         {
@@ -271,4 +277,11 @@ def _read_floors(connection: Connection, bases: Sequence[int]) -> list[CustomerF
             "floors_max": CUSTOMER_FLOORS_MAX + 1,
         },
     )
-    return [CustomerFloor(*row) for row in rows]
+    raised = list(bases)
+    floors = []
+    for customer_id, number, seq, version in rows:
+        if customer_id is None:
+            raised[number] = max(raised[number], seq)
+        else:
+            floors.append(CustomerFloor(customer_id, seq, version))
+    return raised, floors

@@ -17,7 +17,12 @@ from store.event_codec import decode_body, decode_event, encode_event
 from store.schema import event, event_personal, event_void, subject
 from store.subjects import ROOTS_OF_SUBJECTS, ShardPosition
 
-IDENTITY_KINDS: Final = (EventKind.VOID.value, EventKind.MERGE.value, EventKind.SPLIT.value)
+IDENTITY_KINDS: Final = (
+    EventKind.VOID.value,
+    EventKind.MERGE.value,
+    EventKind.SPLIT.value,
+    EventKind.ERASURE.value,
+)
 """Kinds that change which events count, and are no part of a timeline themselves."""
 
 
@@ -36,6 +41,8 @@ class StoredEvent(NamedTuple):
     position: int
     recorded_at: Instant
     kind: str
+    is_erased: bool = False
+    """Whether its personal fields were erased, so that nobody can tell what it was."""
 
 
 class Appended(NamedTuple):
@@ -129,7 +136,15 @@ def _stored_events() -> Select[Any]:
 
 def _stored(row: Any) -> StoredEvent:  # noqa: ANN401 - a named tuple of the columns above
     decoded = decode_event(row.event_id, row.kind, row.body, row.personal)
-    return StoredEvent(decoded, row.subject, row.shard, row.position, row.recorded_at, row.kind)
+    return StoredEvent(
+        decoded,
+        row.subject,
+        row.shard,
+        row.position,
+        row.recorded_at,
+        row.kind,
+        is_erased=row.personal is None,
+    )
 
 
 FIND_EVENTS: Final = Query(

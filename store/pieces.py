@@ -5,9 +5,10 @@ holds is its kind's business. A worker takes a piece, does it and notes its outc
 transaction: one that dies has done nothing of it, and another takes it.
 """
 
+import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -18,6 +19,8 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Engine,
+    LargeBinary,
+    bindparam,
     delete,
     insert,
     literal_column,
@@ -54,6 +57,13 @@ LEFT_SECONDS_MAX: Final = 86_400
 """Outcomes for which nobody comes any more are kept so long."""
 
 _MICROSECONDS_PER_SECOND: Final = 1_000_000
+
+_PATIENCE_MICROSECONDS: Final = int(2 * IDLE_SECONDS_MAX) * _MICROSECONDS_PER_SECOND
+"""Whoever staged a piece has given up by then, or has looked again and again."""
+
+_NAMES: Final = text("position(:written IN outcome) > 0").bindparams(
+    bindparam("written", type_=LargeBinary)
+)
 
 _FAILED: Final = b""
 """The outcome of a piece that could not be done, which no kind of piece has otherwise."""
@@ -109,6 +119,19 @@ def note_outcome(connection: Connection, piece: Piece, outcome: bytes) -> None:
 def note_failure(engine: Engine, piece: Piece) -> None:
     """Note that a piece can not be done, so that nobody takes it again."""
     run_transaction(engine, lambda connection: note_outcome(connection, piece, _FAILED))
+
+
+def remove_left(connection: Connection, texts: Collection[str]) -> None:
+    """Remove outcomes that name any of some texts and for which nobody comes any more."""
+    for wanted in texts:
+        # As the JSON of an outcome has it.
+        written = json.dumps(wanted, ensure_ascii=False)[1:-1].encode()
+        connection.execute(
+            delete(work_piece)
+            .where(work_piece.c.outcome.is_not(None))
+            .where(work_piece.c.staged_at < _NOW - _PATIENCE_MICROSECONDS)
+            .where(_NAMES.bindparams(written=written))
+        )
 
 
 class PieceDesk:

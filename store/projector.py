@@ -4,8 +4,9 @@ What lives here: applying each shard's outbox in order, and beginning a new life
 when Redis and PostgreSQL do not fit together any more. Any number of projectors may run side by
 side: Redis accepts each batch once, and a life is drawn in PostgreSQL and begun once.
 
-Who erases a customer's id MUST first record that nothing is permitted and wait until that is
-applied: without the id the projector can no longer name the record.
+Who erases a customer's id first records that nothing is permitted and waits until that is applied
+(`erasing`): without the id the projector can no longer name the record. So a row without one that
+is still to be applied means that Redis went back to before an erasure, and may hold its record.
 """
 
 import logging
@@ -252,7 +253,8 @@ class Projector:
         it was after some of the first of them. So every row up to the meta's seq is applied there,
         every row after it is applied again, and what a delayed fill of the same life puts in is
         replaced like anything older, since the record of a row that comes is never older than the
-        row. Only where rows are missing is nothing left but a new life.
+        row. Only where rows are missing, or somebody is who was erased since, is nothing left but
+        a new life.
         """
         self._applied_seqs[source.number] = 0 if meta is None else meta.applied_seq
         if meta is not None and _is_ahead(meta, source):
@@ -285,14 +287,14 @@ class Projector:
     def _next_batch(
         self, source: ShardSource, meta: Meta, rows: Sequence[Any] | None
     ) -> Batch | None:
-        """Make a batch of the outbox rows that follow; None when they are not there any more."""
+        """Make a batch of the outbox rows that follow; None when it can not be applied."""
         after = meta.applied_seq
         if rows is None:
             ranges = {source.number: self._range_after(source, meta)}
             rows = read_records_due(self._engine, ranges).get(source.number, ())
         last_seq = after + len(rows)
         is_contiguous = [row.seq for row in rows] == list(range(after + 1, last_seq + 1))
-        is_whole = all(row.customer_id is None or row.record is not None for row in rows)
+        is_whole = all(row.customer_id is not None and row.record is not None for row in rows)
         if not is_contiguous or not is_whole or (after < source.seq and not rows):
             return None
         return Batch(
@@ -302,9 +304,7 @@ class Projector:
             # What a roll-out changed is in the rows up to the seq that was read with it.
             publication=source.publication if last_seq == source.seq else 0,
             newest_publication=source.newest_publication,
-            records={
-                row.customer_id: bytes(row.record) for row in rows if row.customer_id is not None
-            },
+            records={row.customer_id: bytes(row.record) for row in rows},
         )
 
     def _range_after(self, source: ShardSource, meta: Meta) -> tuple[int, int]:

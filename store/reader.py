@@ -21,7 +21,7 @@ from store.code_numbers import Selection
 from store.database import reading
 from store.guard import Guard, GuardKeeper
 from store.ledger_clock import read_now
-from store.meta import CacheLife, Meta
+from store.meta import Meta
 from store.publications import Catalogs, PublishedCatalog
 from store.record import Header, decode, decode_at
 from store.sharding import shard_of
@@ -253,17 +253,17 @@ class PermissionReader:
 
     def _fill(self, missed: Mapping[str, Meta | None], loaded: Mapping[str, _Loaded]) -> None:
         """Put what was read into Redis, under the life that was seen before the reading began."""
-        fills: dict[tuple[int, CacheLife], dict[str, bytes]] = {}
+        fills: dict[tuple[int, Meta], dict[str, bytes]] = {}
         for customer_id, meta in missed.items():
             found = loaded[customer_id].records.get(customer_id)
             # What was read in another life of the ledger, or at what is no primary, is not put in.
             is_of_life = meta is not None and loaded[customer_id].published.epoch == meta.life.epoch
             if meta is not None and is_of_life and found is not None and found.is_stored:
-                place = fills.setdefault((shard_of(customer_id), meta.life), {})
+                place = fills.setdefault((shard_of(customer_id), meta), {})
                 place[customer_id] = found.record
         try:
-            for (number, life), records in fills.items():
-                self._cache.fill(number, life, records)
+            for (number, meta), records in fills.items():
+                self._cache.fill(number, meta.life, records, seen_seq=meta.applied_seq)
         except UnavailableError:
             # The answer is known all the same; the next check misses again.
             _logger.debug("Redis could not be filled after misses", exc_info=True)

@@ -35,6 +35,7 @@ from store.database import (
     run_transaction,
     run_transaction_asking,
 )
+from store.erased import being_erased, subjects_being_erased
 from store.ledger import StoredEvent
 from store.narrowing import FloorsOfMembers
 from store.outcomes import Outcome, Recorded, Refused
@@ -154,7 +155,7 @@ class Recorder:
             check_event(event, recording.published.catalog)
             found = ledger.find_events(connection, [event.event_id]).get(event.event_id)
             if found is not None:
-                refuse_other_content(event, found.event)
+                refuse_other_content(event, found.event, is_erased=found.is_erased)
                 return next(repeats(connection, [(event, found)], recording, with_timelines=False))
             try:
                 written = identity.record(connection, self._catalogs, recording, event)
@@ -292,6 +293,8 @@ class TimelineRun:
                 outcomes.append(Refused(event, refusal))
             elif event.event_id in stored:
                 outcomes.append(next(repeated))
+            elif event.event_id not in recorded:
+                outcomes.append(Refused(event, being_erased()))
             elif event.event_id in answered:
                 # Whatever comes under this id after the first one repeats it.
                 outcomes.append(replace(recorded[event.event_id], is_repeated=True))
@@ -315,7 +318,8 @@ class TimelineRun:
                     check_event(event, self._recording.published.catalog)
                     accepted[event.event_id] = event
                 else:
-                    refuse_other_content(event, earlier)
+                    is_erased = stored is not None and stored.is_erased
+                    refuse_other_content(event, earlier, is_erased=is_erased)
             except MayweError as error:
                 refusal = error
             refusals.append(refusal)
@@ -337,6 +341,11 @@ class TimelineRun:
                 states.STATES_OF_PERSONS(subjects=numbers),
             ],
         )
+        held_up = subjects_being_erased(persons.values())
+        events = [event for event in events if subjects[event.customer_id] not in held_up]
+        persons = {root: person for root, person in persons.items() if not person.is_erased}
+        if not events:
+            return {}
         self._mark_used(connection, recording, events)
         entries = [
             Entry(event, subjects[event.customer_id], shard_of(event.customer_id))

@@ -19,8 +19,22 @@ from store.subjects import ConnectedMember, connected_members
 from store.writing import Recording
 
 
-def refuse_other_content(event: NewEvent, earlier: NewEvent) -> None:
-    """Raise AlreadyExistsError unless an event is the one that was there under its id before."""
+def refuse_other_content(event: NewEvent, earlier: NewEvent, *, is_erased: bool) -> None:
+    """Raise AlreadyExistsError unless an event is the one that was there under its id before.
+
+    Of one that `is_erased` nobody can tell, and whoever it was of is nobody now: as a repeat it
+    would be acknowledged and yet count for nobody.
+    """
+    if is_erased:
+        message = (
+            f"the event {event.event_id!r} was erased with its customer: "
+            "if it is to count, record it anew under a new id"
+        )
+        raise AlreadyExistsError(
+            message,
+            ErrorCode.EVENT_ERASED,
+            {"field": "event_id", "event_id": event.event_id},
+        )
     if not event.is_same_as(earlier):
         message = (
             f"the event id {event.event_id!r} is taken by an event with other content: "

@@ -52,6 +52,7 @@ subject = Table(
     Column("merged_into", BigInteger, comment="the subject that this one was merged into"),
     Column("root", BigInteger, nullable=False, comment="where the chain of merges ends"),
     Column("named_by_merge", Boolean, nullable=False),
+    Column("erased_at", BigInteger, comment="known time of the person's erasure"),
     Index("subject_by_root", "root"),
     Index("subject_by_merged_into", "merged_into"),
     Index("subject_by_shard", "shard", "number"),
@@ -117,6 +118,22 @@ merge_link = Table(
     comment="who was one person with whom, as known when; follows from merge and split events",
 )
 
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("event_id", ordered_text, primary_key=True),
+    Column("root", BigInteger, nullable=False, unique=True, comment="the person's root subject"),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("positions", JSONB, nullable=False, comment="seq of each shard that tells of it"),
+    Column("completed_at", BigInteger, comment="none: personal data is still to be removed"),
+    comment="who is erased, and how far; follows from erasure events but for its completion",
+)
+Index(
+    "erasure_under_way",
+    erasure.c.recorded_at,
+    postgresql_where=erasure.c.completed_at.is_(None),
+)
+
 publication = Table(
     "publication",
     metadata,
@@ -131,6 +148,15 @@ publication = Table(
     Column("hash", LargeBinary, nullable=False),
     Column("narrowed_at", BigInteger, comment="suspensions dated up to here count as begun"),
     comment="append only: every catalog publication, whole",
+)
+
+publication_end = Table(
+    "publication_end",
+    metadata,
+    Column("is_only_row", Boolean, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("hash", LargeBinary, nullable=False, comment="of the last"),
+    comment="where the chain of publications ends; kept by a trigger",
 )
 
 code_number = Table(

@@ -57,7 +57,9 @@ class FoldedPerson:
 def fold_person(
     person: Person, events: Sequence[TimelineEvent], published: PublishedCatalog
 ) -> FoldedPerson:
-    """Fold a person's events under a publication."""
+    """Fold a person's events under a publication; of who is erased none count."""
+    if person.is_erased:
+        person, events = person._replace(is_named_by_merge=False), ()
     folded = fold(published.catalog, events, named_by_merge=person.is_named_by_merge)
     return FoldedPerson(person, events, folded, permission_timeline(folded))
 
@@ -166,6 +168,8 @@ def read_records(
         .join(state, state.c.subject == subject.c.root)
         .join(shard, shard.c.number == state.c.shard)
         .where(customer.c.customer_id == func.any(list(customer_ids)))
+        # Their ids are about to go, and nothing that is read now may bring them back into Redis.
+        .where(subject.c.erased_at.is_(None))
     ).all()
     current: dict[str, CurrentRecord] = {}
     stale: dict[str, int] = {}

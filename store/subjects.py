@@ -46,6 +46,12 @@ class Person(NamedTuple):
     root: int
     members: Sequence[Member]
     is_named_by_merge: bool
+    is_erased: bool = False
+
+    @property
+    def customer_ids(self) -> Sequence[str]:
+        """The ids that are not erased."""
+        return [member.customer_id for member in self.members if member.customer_id]
 
 
 # Built once: building costs as much as sending, and every write sends these.
@@ -83,6 +89,7 @@ _PERSONS_COLUMNS: Final = select(
     subject.c.number,
     subject.c.shard,
     subject.c.named_by_merge,
+    subject.c.erased_at,
     # Not a join, for which PostgreSQL may read the whole table: see `ledger`.
     select(customer.c.customer_id)
     .where(customer.c.subject == subject.c.number)
@@ -219,13 +226,18 @@ def persons_of_roots(connection: Connection, roots: Collection[int]) -> dict[int
 def _persons(rows: Rows) -> dict[int, Person]:
     members: dict[int, list[Member]] = {}
     named: set[int] = set()
+    erased: set[int] = set()
     for row in rows:
         members.setdefault(row.root, []).append(
             Member(row.number, row.shard, row.customer_id or "")
         )
         if row.named_by_merge:
             named.add(row.root)
-    return {root: Person(root, found, root in named) for root, found in members.items()}
+        if row.erased_at is not None:
+            erased.add(row.root)
+    return {
+        root: Person(root, found, root in named, root in erased) for root, found in members.items()
+    }
 
 
 class ConnectedMember(NamedTuple):

@@ -119,13 +119,30 @@ def _warm_shard(
     if not cache.fill(number, life, {}, WarmingPage(session, 0)).is_accepted:
         return False
     pages = 1
-    for records in _pages(engine, number):
-        if not cache.fill(number, life, records, WarmingPage(session, pages)).is_accepted:
+    for seen_seq, records in _pages_after(cache, _pages(engine, number), number, life):
+        page = WarmingPage(session, pages)
+        if not cache.fill(number, life, records, page, seen_seq).is_accepted:
             return False
         pages += 1
         report.customers += len(records)
         on_progress(Progress(report.customers, max(total, report.customers)))
     return cache.mark_complete(number, life, session, pages).is_accepted
+
+
+def _pages_after(
+    cache: Cache, pages: Iterator[dict[str, bytes]], number: int, life: CacheLife
+) -> Iterator[tuple[int, dict[str, bytes]]]:
+    """Give pages, each with how far the shard was applied before it was read; none of a later life.
+
+    Then it can be told which pages may hold somebody who was erased meanwhile.
+    """
+    while True:
+        meta = cache.read_metas([number]).get(number)
+        seen_seq = meta.applied_seq if meta is not None and meta.life == life else 0
+        page = next(pages, None)
+        if page is None:
+            return
+        yield seen_seq, page
 
 
 def _life_of(cache: Cache, projector: Projector, number: int) -> CacheLife | None:
@@ -197,6 +214,7 @@ _PAGE: Final = (
     )
     .where(subject.c.shard == bindparam("shard"))
     .where(subject.c.number > bindparam("after"))
+    .where(subject.c.erased_at.is_(None))
     .order_by(subject.c.number)
     .limit(CUSTOMERS_PER_PAGE)
 )

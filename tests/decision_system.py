@@ -33,6 +33,7 @@ from decision.events import (
     Acquisition,
     Body,
     Consent,
+    Erasure,
     Lifting,
     Merge,
     NewEvent,
@@ -152,7 +153,7 @@ class DecisionSystem:
             if step <= known_step
             and event.customer_id in ids
             and event.event_id not in void
-            and not isinstance(event.body, Void | Merge | Split)
+            and not isinstance(event.body, Void | Merge | Split | Erasure)
         ]
         named_by_merge = any(
             {body.from_customer_id, body.into_customer_id} & ids

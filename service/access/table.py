@@ -83,6 +83,8 @@ TABLE: Final[Mapping[str, Rules | Open]] = {
     "/maywe.v1.WriterService/VoidEvent": _full(_WRITER),
     "/maywe.v1.WriterService/MergeCustomers": _full(_WRITER),
     "/maywe.v1.WriterService/SplitCustomer": _full(_WRITER),
+    # For good, so not for every system that records; it is told counts, and nobody's data.
+    "/maywe.v1.WriterService/EraseCustomer": _full(_OPERATOR),
     "/maywe.v1.WriterService/ImportEvents": _full(_WRITER),
     "/maywe.v1.CatalogService/GetCatalog": _CATALOG_READERS,
     "/maywe.v1.CatalogService/ListPublications": {**_CATALOG_READERS, **_full(_OPERATOR)},

@@ -23,6 +23,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "explain": "service.cli.explain:explain",
     "card": "service.cli.card:card",
     "revoke": "service.cli.revoke:revoke",
+    "erase": "service.cli.erase:erase",
+    "ledger": "service.cli.ledger:ledger",
     "cache": "service.cli.cache:cache",
     "epoch": "service.cli.epoch:epoch",
 }

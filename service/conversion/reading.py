@@ -19,6 +19,7 @@ from decision.events import (
     Acquisition,
     Body,
     Consent,
+    Erasure,
     Lifting,
     Merge,
     NewEvent,
@@ -158,6 +159,7 @@ EventRequest = (
     | event_pb2.VoidEventRequest
     | event_pb2.MergeCustomersRequest
     | event_pb2.SplitCustomerRequest
+    | event_pb2.EraseCustomerRequest
 )
 """The requests that are events."""
 
@@ -184,6 +186,8 @@ def read_any_event(message: event_pb2.Event, catalog: Catalog) -> NewEvent:
     which = message.WhichOneof("event")
     if which is None:
         raise InvalidArgumentError(FieldFault("event", "is missing: send exactly one event"))
+    if which == "erasure":
+        raise InvalidArgumentError(FieldFault("erasure", "is not for an import: EraseCustomer is"))
     return read_event(getattr(message, which), catalog)
 
 
@@ -260,6 +264,10 @@ def _split(request: event_pb2.SplitCustomerRequest, _: Faults) -> Body:
     return Split(request.customer_id)
 
 
+def _erasure(request: event_pb2.EraseCustomerRequest, _: Faults) -> Body:
+    return Erasure(request.with_merged)
+
+
 _READERS: Final[Mapping[type[Message], Callable[[Any, Faults], Body]]] = {
     event_pb2.RecordPurchaseRequest: _purchase,
     event_pb2.CloseProductRequest: _product_closing,
@@ -271,4 +279,5 @@ _READERS: Final[Mapping[type[Message], Callable[[Any, Faults], Body]]] = {
     event_pb2.VoidEventRequest: _void,
     event_pb2.MergeCustomersRequest: _merge,
     event_pb2.SplitCustomerRequest: _split,
+    event_pb2.EraseCustomerRequest: _erasure,
 }

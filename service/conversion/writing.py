@@ -15,6 +15,7 @@ from decision.changes import Direction, PermissionChange
 from decision.events import (
     Acquisition,
     Consent,
+    Erasure,
     Lifting,
     Merge,
     NewEvent,
@@ -303,5 +304,14 @@ def event_message(event: NewEvent) -> event_pb2.Event:  # noqa: C901, PLR0911 - 
             return event_pb2.Event(
                 split=event_pb2.SplitCustomerRequest(
                     event_id=event_id, customer_id=split_customer_id, source=source
+                )
+            )
+        case Erasure(with_merged=with_merged):
+            return event_pb2.Event(
+                erasure=event_pb2.EraseCustomerRequest(
+                    event_id=event_id,
+                    customer_id=customer_id,
+                    with_merged=with_merged,
+                    source=source,
                 )
             )

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import grpc
-from maywe.v1 import common_pb2
+from maywe.v1 import common_pb2, writer_pb2
 
+from decision.events import NewEvent
 from service.composition import Application
 from service.conversion.writing import acknowledgement_message
+from store.erasing import Progress
 from store.floors import Narrowing, joined_narrowings
 from store.outcomes import Recorded
 from store.publishing import PublicationRecorded
@@ -19,6 +21,13 @@ it, and a Redis that does not answer is not waited for."""
 
 ANSWER_RESERVE_SHARE: Final = 0.2
 """What is left of the caller's time when waiting ends, so that the answer still reaches them."""
+
+
+_ERASURE_PROGRESS: Final = {
+    Progress.NOTHING_HELD: writer_pb2.ERASURE_PROGRESS_NOTHING_HELD,
+    Progress.UNDER_WAY: writer_pb2.ERASURE_PROGRESS_UNDER_WAY,
+    Progress.COMPLETE: writer_pb2.ERASURE_PROGRESS_COMPLETE,
+}
 
 
 class Acknowledger:
@@ -70,6 +79,30 @@ class Acknowledger:
             is_effective=self._application.effectuator.make_effective(
                 recorded.narrowing, self._seconds_for(context)
             ),
+        )
+
+    def erase(
+        self, new: NewEvent, context: grpc.ServicerContext
+    ) -> writer_pb2.EraseCustomerResponse:
+        """Erase a customer as far as the time is enough, and acknowledge that nothing counts."""
+        application = self._application
+        erased = application.eraser.erase(new, self._seconds_for(context))
+        begun, removed = erased.begun, erased.removed
+        acknowledgement = None
+        if begun.narrowing is not None:
+            acknowledgement = acknowledgement_message(
+                Token(begun.epoch, begun.positions, 0).encode(),
+                begun.recorded_at,
+                is_repeated=begun.is_repeated,
+                is_effective=erased.is_effective,
+            )
+        return writer_pb2.EraseCustomerResponse(
+            acknowledgement=acknowledgement,
+            progress=_ERASURE_PROGRESS[erased.progress],
+            event_id="" if erased.progress is Progress.NOTHING_HELD else begun.event_id,
+            customer_id_count=removed.customer_ids,
+            event_count=removed.events,
+            naming_event_id_count=removed.event_ids_naming,
         )
 
     def make_chunk_effective(

@@ -118,6 +118,13 @@ class WriterServicer(writer_pb2_grpc.WriterServiceServicer):
         """Record that a merge is undone."""
         return writer_pb2.SplitCustomerResponse(acknowledgement=self._just_record(request, context))
 
+    def EraseCustomer(
+        self, request: event_pb2.EraseCustomerRequest, context: grpc.ServicerContext
+    ) -> writer_pb2.EraseCustomerResponse:
+        """Erase a customer: first nothing counts any more, then everything personal goes."""
+        event = read_event(request, self._application.catalogs.newest().catalog)
+        return self._acknowledger.erase(event._replace(caller=calling()), context)
+
     def ImportEvents(
         self,
         request_iterator: Iterator[writer_pb2.ImportEventsRequest],

@@ -17,8 +17,14 @@ from sqlalchemy import Engine
 
 from decision.errors import UnavailableError
 from store.cache import Cache
-from store.comparing import CacheComparison, catch_up, find_records_of_nobody
+from store.comparing import (
+    CacheComparison,
+    catch_up,
+    find_keys_of_nobody,
+    find_records_of_nobody,
+)
 from store.database import reading
+from store.erasing import NotAppliedError, forget_stranger
 from store.floors import Narrowing
 from store.meta import CacheLife
 from store.projector import Projector
@@ -211,6 +217,16 @@ class Reconciler:
                 )
         for (number, life), differences in found.items():
             self._end_life(number, life, differences)
+        self._forget_nobodys(customer_ids)
+
+    def _forget_nobodys(self, customer_ids: Sequence[str]) -> None:
+        """Remove keys that are left of whoever is erased: they name them, and count for nothing."""
+        for customer_id in find_keys_of_nobody(self._engine, self._cache, customer_ids):
+            try:
+                forget_stranger(self._engine, self._cache, customer_id)
+            except NotAppliedError:
+                # The shard's cache is being begun anew: the next round meets the key again.
+                return
 
     def _next_scanned(self, count: int) -> list[str]:
         """Go on through Redis, at most once a round, as it may hold other keys than ours too."""

@@ -26,6 +26,12 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
+def nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let erasures not wait for those who watch changes."""
+    monkeypatch.setattr("service.erasing.WATCHED_SECONDS", 0.0)
+
+
+@pytest.fixture
 def no_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A PostgreSQL that is not there."""
     nowhere = tmp_path_factory.mktemp("nowhere")

@@ -377,6 +377,29 @@ class TestRecordedCaller:
             assert answer.acknowledgement.repeat == (subject == "branch")
         assert [one.caller for one in self._events(guarded, "vera")] == ["crm"]
 
+    def test_is_who_erased_and_told_counts_alone(self, guarded: Guarded) -> None:
+        """Whoever erases sees nobody's data, and stands in the ledger for it."""
+        first_answer(
+            guarded.channel,
+            "/maywe.v1.WriterService/RecordConsent",
+            consent(customer_id="lida"),
+            guarded.token("writer", subject="crm"),
+        )
+        answer = guarded.answer(
+            guarded.token("operator", subject="officer"),
+            "WriterService",
+            "EraseCustomer",
+            event_id="erasure-of-somebody",
+            customer_id="lida",
+        )
+        assert isinstance(answer, writer_pb2.EraseCustomerResponse)
+        assert answer.event_count == 2
+        assert "lida" not in str(answer)
+        listed = guarded.answer(guarded.token("auditor"), "ConsentService", "ListEvents")
+        assert isinstance(listed, consent_pb2.ListEventsResponse)
+        assert "lida" not in str(listed)
+        assert [one.caller for one in listed.events if one.event.HasField("erasure")] == ["officer"]
+
     def test_is_no_customers_name(self, guarded: Guarded) -> None:
         """The ledger keeps no person's name where it can not be erased."""
         token = guarded.issuer.token(["customer:zoya"], "zoya@mail.example")

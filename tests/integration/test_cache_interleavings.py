@@ -72,9 +72,12 @@ class SlowCache(Cache):
         life: CacheLife,
         records: Mapping[str, bytes],
         page: WarmingPage = NO_WARMING,
+        seen_seq: int = 0,
     ) -> Outcome:
         """Hold records back, or put them in."""
-        return self._sent(lambda: super(SlowCache, self).fill(number, life, records, page))
+        return self._sent(
+            lambda: super(SlowCache, self).fill(number, life, records, page, seen_seq)
+        )
 
     def mark_complete(self, number: int, life: CacheLife, session: int, pages: int) -> Outcome:
         """Hold the mark back, or set it."""

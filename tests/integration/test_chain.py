@@ -10,6 +10,7 @@ from sqlalchemy import delete
 from decision.events import (
     Acquisition,
     Consent,
+    Erasure,
     EventKind,
     Lifting,
     NewEvent,
@@ -22,6 +23,7 @@ from decision.events import (
 from decision.instants import parse_instant
 from decision.products import Product
 from decision.selectors import EVERYTHING
+from store import erasing
 from store.outcomes import Recorded
 from store.schema import event_personal
 from tests.integration.chain_verifier import Stored, faults, load
@@ -36,7 +38,7 @@ pytestmark = pytest.mark.integration
 
 FAR_AHEAD = parse_instant("2100-01-01T00:00:00Z")
 ANN, BOB = ids_of_shard(5, 2)
-(CID,) = ids_of_shard(9, 1)
+CID, DOT = ids_of_shard(9, 2)
 
 CHAINED_COLUMNS_OF_SHARD = ("chain_length", "chain_hash")
 
@@ -66,6 +68,10 @@ def stored(ledger: Ledger) -> Stored:
     ledger.record("", Void("purchase", "typed in twice"))
     ledger.merge(CID, ANN)
     ledger.split(CID)
+    ledger.consent(DOT)
+    erasing.begin(
+        ledger.engine, ledger.catalogs, NewEvent("erasure", DOT, Erasure(), source, "officer")
+    )
     found = load(ledger.engine)
     assert {row["kind"] for row in found["event"]} == {kind.value for kind in EventKind}
     return found

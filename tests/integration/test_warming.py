@@ -81,11 +81,12 @@ def test_warming_does_not_replace_newer_records(
             life: CacheLife,
             records: Mapping[str, bytes],
             page: WarmingPage = NO_WARMING,
+            seen_seq: int = 0,
         ) -> Outcome:
             if ANNA in records:
                 ledger.revoke(ANNA)
                 projector.project_pending()
-            return super().fill(number, life, records, page)
+            return super().fill(number, life, records, page, seen_seq)
 
     assert warm(ledger.engine, Slow(redis_client, redis_namespace), [SHARD]).incomplete_shards == []
     assert cached_reason(ledger, cache, ANNA) is Reason.CONSENT_REVOKED

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, Final
 
 from tests.sabotage.patching import Patch, Wrap, always, wrapped
@@ -11,13 +12,14 @@ ROWS_TOO_MANY: Final = 5
 
 _UPWARDS_ONLY: Final = "if present == nil or is_newer(order_of(record), present) then"
 _OF_THE_LIFE: Final = "not is_life_of(meta, ARGV[1], ARGV[2]) or"
+_BEFORE_FORGETTING: Final = "tonumber(ARGV[5]) < tonumber(seq)"
 _CONTIGUOUS: Final = " or meta.applied_seq ~= tonumber(ARGV[3]) - 1 then"
 
 
 def _into_any_life(fill: Callable[..., Any]) -> Callable[..., Any]:
-    def fill_now(cache: Any, number: int, life: Any, *others: Any) -> Any:
+    def fill_now(cache: Any, number: int, life: Any, *others: Any, **named: Any) -> Any:
         meta = cache.read_metas([number])[number]
-        return fill(cache, number, life if meta is None else meta.life, *others)
+        return fill(cache, number, life if meta is None else meta.life, *others, **named)
 
     return fill_now
 
@@ -57,6 +59,21 @@ def _too_far_on(draw_incarnation: Callable[..., Any]) -> Callable[..., Any]:
     return drawn
 
 
+def _naming_somebody(read_records_due: Callable[..., Any]) -> Callable[..., Any]:
+    def read(*arguments: Any) -> Any:
+        return {
+            number: [
+                SimpleNamespace(
+                    seq=row.seq, customer_id=row.customer_id or "erased", record=row.record
+                )
+                for row in rows
+            ]
+            for number, rows in read_records_due(*arguments).items()
+        }
+
+    return read
+
+
 def _rolled_out_at_once(next_batch: Callable[..., Any]) -> Callable[..., Any]:
     def batch(projector: Any, source: Any, *others: Any) -> Any:
         found = next_batch(projector, source, *others)
@@ -70,6 +87,12 @@ CLAUSES: Final[Mapping[str, Sequence[Patch]]] = {
     "records go downwards too": wrapped(
         "store.cache:_script", _with_text("fill", _UPWARDS_ONLY, "if true then")
     ),
+    "fills from before an erasure are accepted": wrapped(
+        "store.cache:_script", _with_text("fill", _BEFORE_FORGETTING, "false")
+    ),
+    "rows of who is erased are passed over": wrapped(
+        "store.projector:read_records_due", _naming_somebody
+    ),
     "rows before a batch may be missing": wrapped(
         "store.cache:_script", _with_text("project", _CONTIGUOUS, " then")
     ),
@@ -77,9 +100,9 @@ CLAUSES: Final[Mapping[str, Sequence[Patch]]] = {
         "store.cache:_script", _with_text("project", _OF_THE_LIFE, "not meta or")
     ),
     "a lost meta begins the same life again": wrapped(
-        "store.projector:_draw_incarnation", _of_the_same_life
+        "store.projector:draw_incarnation", _of_the_same_life
     ),
-    "a life begins ahead of the ledger": wrapped("store.projector:_draw_incarnation", _too_far_on),
+    "a life begins ahead of the ledger": wrapped("store.projector:draw_incarnation", _too_far_on),
     "a shard counts as rolled out before its rows": wrapped(
         "store.projector:Projector._next_batch", _rolled_out_at_once
     ),

@@ -101,9 +101,18 @@ def _as_many_as_are_kept(read_floors: Callable[..., Any]) -> Callable[..., Any]:
     def read(*arguments: Any) -> Any:
         from store import leases  # noqa: PLC0415 - only once it is applied
 
-        return read_floors(*arguments)[: vars(leases)["CUSTOMER_FLOORS_MAX"]]
+        bases, floors = read_floors(*arguments)
+        return bases, floors[: vars(leases)["CUSTOMER_FLOORS_MAX"]]
 
     return read
+
+
+def _none(_: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda _, bases: (bases, [])
+
+
+def _of_the_named(read_floors: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda connection, bases: (bases, read_floors(connection, bases)[1])
 
 
 CLAUSES: Final[Mapping[str, Sequence[Patch]]] = {
@@ -125,7 +134,8 @@ CLAUSES: Final[Mapping[str, Sequence[Patch]]] = {
         "store.leases:LeaseHolder._read_renewal", _asking_nothing_of_the_unseen
     ),
     "the base follows Redis back": wrapped("store.leases:_Seen.note", _seeing_only_the_last),
-    "floors are not read at a renewal": always("store.leases:_read_floors", value=[]),
+    "floors are not read at a renewal": wrapped("store.leases:_read_floors", _none),
+    "who is erased raises no base": wrapped("store.leases:_read_floors", _of_the_named),
     "not all floors are read at a renewal": wrapped(
         "store.leases:_read_floors", _as_many_as_are_kept
     ),

@@ -50,6 +50,25 @@ def filled_after_it_was_projected(world: World) -> None:
     process.check(anna)
 
 
+def filled_after_an_erasure(world: World) -> None:
+    """What was read before the erasure comes when the key is gone."""
+    anna = _customer_without_record(world)
+    process = world.process()
+    world.moments.before("store.cache:Cache.fill", lambda: world.erase(anna))
+    process.check(anna)
+    process.check(anna)
+
+
+def set_back_to_before_an_erasure(world: World) -> None:
+    """Nobody can name any more whose record came back with Redis, so it has to go with all."""
+    anna = world.customer()
+    saved = world.redis.save()
+    world.erase(anna)
+    world.redis.set_back(saved)
+    world.project()
+    world.process().check(anna)
+
+
 def projected_on_what_went_back(world: World) -> None:
     """Redis goes back between the projector's look at it and its batch."""
     anna = world.customer()
@@ -151,6 +170,8 @@ def published_anew_after_a_restore(world: World) -> None:
 SCHEDULES: Final[Mapping[str, Sequence[Play]]] = {
     "fills of another life are accepted": [filled_after_redis_was_emptied],
     "records go downwards too": [filled_after_it_was_projected],
+    "fills from before an erasure are accepted": [filled_after_an_erasure],
+    "rows of who is erased are passed over": [set_back_to_before_an_erasure],
     "rows before a batch may be missing": [projected_on_what_went_back],
     "batches of another life are accepted": [projected_across_a_restore],
     "a lost meta begins the same life again": [a_meta_is_lost],

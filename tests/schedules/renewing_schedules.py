@@ -112,6 +112,15 @@ def redis_is_seen_to_go_back(world: World) -> None:
     process.check(anna)
 
 
+def set_back_to_before_an_erasure(world: World) -> None:
+    """The process takes its first lease when nobody can name any more who was erased."""
+    anna = world.customer()
+    saved = world.redis.save()
+    world.erase(anna)
+    world.redis.set_back(saved)
+    world.process().check(anna)
+
+
 def narrowed_between_two_leases(world: World) -> None:
     """The process learns of it with its next lease, and in no other way."""
     anna = world.customer()
@@ -173,6 +182,7 @@ SCHEDULES: Final[Mapping[str, Sequence[Play]]] = {
         narrowed_during_a_later_renewal,
     ],
     "a shard that was never seen may be anywhere": [redis_comes_back_old],
+    "who is erased raises no base": [set_back_to_before_an_erasure],
     "floors are not read at a renewal": [narrowed_between_two_leases],
     "not all floors are read at a renewal": [many_narrowed_before_the_lease],
     "a renewal does not tell what counts as now": [revoked_by_a_clock_ahead_before_the_lease],

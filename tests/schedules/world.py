@@ -18,6 +18,7 @@ from sqlalchemy import delete, select
 from decision.events import (
     Body,
     Consent,
+    Erasure,
     Merge,
     NewEvent,
     Restriction,
@@ -190,6 +191,11 @@ class World:
         body = Void(self._first_events[customer_id], "mistake")
         closes = (Change(customer_id, "void", SCOPES),)
         self.writer.send(Write(self._event(customer_id, body), closes=closes))
+
+    def erase(self, customer_id: str) -> None:
+        """Erase a customer."""
+        closes = (Change(customer_id, "consent", SCOPES),)
+        self.writer.erase(Write(self._event(customer_id, Erasure()), closes=closes))
 
     def strangers(self, count: int) -> None:
         """Let as many rows come after as there are strangers, and the cache show them."""

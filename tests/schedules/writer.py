@@ -16,8 +16,10 @@ from decision.events import NewEvent
 from service.background import Background
 from service.composition import Application, Role
 from service.effectuation import Effectuator
+from service.erasing import Eraser
 from service.servicers.acknowledging import Acknowledger
 from service.stores import Addresses, Stores
+from store import erasing
 from store.guard import GuardKeeper
 from store.outcomes import Recorded
 from store.projector import Projector
@@ -92,6 +94,17 @@ class Writer:
         found = self._acknowledger.acknowledge(recorded, caller)
         return self._answered(write.event.event_id, sent_at, found)
 
+    def erase(self, write: Write) -> None:
+        """Erase as a writer does: once everybody heeds it, and the cache shows it."""
+        world, event_id, sent_at = self._world, write.event.event_id, now()
+        world.history.append(Sent(event_id, sent_at, "Erasure", write.opens, write.closes))
+        begun = erasing.begin(world.engine, self._catalogs, write.event)
+        assert begun.narrowing is not None
+        is_effective = self._effectuator.make_effective(begun.narrowing, WAIT_SECONDS_MAX)
+        world.history.append(Acknowledged(event_id, sent_at, now(), is_effective))
+        world.project()
+        erasing.complete(world.engine, world.cache, begun.root)
+
     def publish(
         self, content: dict[str, Any], closes: tuple[Change, ...] = (), *, waits: bool = True
     ) -> str:
@@ -116,6 +129,15 @@ class Writer:
     def _application(self) -> Application:
         world, keeper = self._world, GuardKeeper()
         ground = world.ground
+        stores = Stores(
+            world.engine,
+            world.engine,
+            self._catalogs,
+            world.cache,
+            world.cache,
+            Addresses(ground.database_url, ground.redis_url),
+        )
+        projector = Projector(world.engine, world.cache)
         return Application(
             settings_for(
                 ground.database_url,
@@ -124,19 +146,13 @@ class Writer:
                 effective_wait_seconds=str(WAIT_SECONDS_MAX),
             ),
             frozenset({Role.WRITER}),
-            Stores(
-                world.engine,
-                world.engine,
-                self._catalogs,
-                world.cache,
-                world.cache,
-                Addresses(ground.database_url, ground.redis_url),
-            ),
-            Projector(world.engine, world.cache),
+            stores,
+            projector,
             self._recorder,
             self._effectuator,
             keeper,
             PermissionReader(world.engine, world.cache, self._catalogs, keeper),
+            Eraser(stores, projector, self._effectuator),
             Background(),
             threading.Event(),
         )

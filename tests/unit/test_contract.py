@@ -49,6 +49,7 @@ CALLS_BY_SERVICE = {
         "VoidEvent",
         "MergeCustomers",
         "SplitCustomer",
+        "EraseCustomer",
         "ImportEvents",
     },
     "CatalogService": {

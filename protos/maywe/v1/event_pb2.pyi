@@ -153,8 +153,20 @@ class SplitCustomerRequest(_message.Message):
     source: _common_pb2.Source
     def __init__(self, event_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., source: _Optional[_Union[_common_pb2.Source, _Mapping]] = ...) -> None: ...
 
+class EraseCustomerRequest(_message.Message):
+    __slots__ = ("event_id", "customer_id", "with_merged", "source")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
+    WITH_MERGED_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    customer_id: str
+    with_merged: bool
+    source: _common_pb2.Source
+    def __init__(self, event_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., with_merged: _Optional[bool] = ..., source: _Optional[_Union[_common_pb2.Source, _Mapping]] = ...) -> None: ...
+
 class Event(_message.Message):
-    __slots__ = ("purchase", "product_closing", "consent", "revocation", "restriction", "lifting", "acquisition", "voiding", "merge", "split")
+    __slots__ = ("purchase", "product_closing", "consent", "revocation", "restriction", "lifting", "acquisition", "voiding", "merge", "split", "erasure")
     PURCHASE_FIELD_NUMBER: _ClassVar[int]
     PRODUCT_CLOSING_FIELD_NUMBER: _ClassVar[int]
     CONSENT_FIELD_NUMBER: _ClassVar[int]
@@ -165,6 +177,7 @@ class Event(_message.Message):
     VOIDING_FIELD_NUMBER: _ClassVar[int]
     MERGE_FIELD_NUMBER: _ClassVar[int]
     SPLIT_FIELD_NUMBER: _ClassVar[int]
+    ERASURE_FIELD_NUMBER: _ClassVar[int]
     purchase: RecordPurchaseRequest
     product_closing: CloseProductRequest
     consent: RecordConsentRequest
@@ -175,7 +188,8 @@ class Event(_message.Message):
     voiding: VoidEventRequest
     merge: MergeCustomersRequest
     split: SplitCustomerRequest
-    def __init__(self, purchase: _Optional[_Union[RecordPurchaseRequest, _Mapping]] = ..., product_closing: _Optional[_Union[CloseProductRequest, _Mapping]] = ..., consent: _Optional[_Union[RecordConsentRequest, _Mapping]] = ..., revocation: _Optional[_Union[RevokeRequest, _Mapping]] = ..., restriction: _Optional[_Union[RestrictRequest, _Mapping]] = ..., lifting: _Optional[_Union[LiftRestrictionRequest, _Mapping]] = ..., acquisition: _Optional[_Union[RecordAcquisitionRequest, _Mapping]] = ..., voiding: _Optional[_Union[VoidEventRequest, _Mapping]] = ..., merge: _Optional[_Union[MergeCustomersRequest, _Mapping]] = ..., split: _Optional[_Union[SplitCustomerRequest, _Mapping]] = ...) -> None: ...
+    erasure: EraseCustomerRequest
+    def __init__(self, purchase: _Optional[_Union[RecordPurchaseRequest, _Mapping]] = ..., product_closing: _Optional[_Union[CloseProductRequest, _Mapping]] = ..., consent: _Optional[_Union[RecordConsentRequest, _Mapping]] = ..., revocation: _Optional[_Union[RevokeRequest, _Mapping]] = ..., restriction: _Optional[_Union[RestrictRequest, _Mapping]] = ..., lifting: _Optional[_Union[LiftRestrictionRequest, _Mapping]] = ..., acquisition: _Optional[_Union[RecordAcquisitionRequest, _Mapping]] = ..., voiding: _Optional[_Union[VoidEventRequest, _Mapping]] = ..., merge: _Optional[_Union[MergeCustomersRequest, _Mapping]] = ..., split: _Optional[_Union[SplitCustomerRequest, _Mapping]] = ..., erasure: _Optional[_Union[EraseCustomerRequest, _Mapping]] = ...) -> None: ...
 
 class RecordedEvent(_message.Message):
     __slots__ = ("event", "recorded_at", "voided_by_event_id", "voided_at", "caller")

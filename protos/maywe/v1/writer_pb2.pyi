@@ -20,10 +20,21 @@ class ValueEffect(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VALUE_EFFECT_GRANTS: _ClassVar[ValueEffect]
     VALUE_EFFECT_REFUSES: _ClassVar[ValueEffect]
     VALUE_EFFECT_NOTES: _ClassVar[ValueEffect]
+
+class ErasureProgress(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ERASURE_PROGRESS_UNSPECIFIED: _ClassVar[ErasureProgress]
+    ERASURE_PROGRESS_NOTHING_HELD: _ClassVar[ErasureProgress]
+    ERASURE_PROGRESS_UNDER_WAY: _ClassVar[ErasureProgress]
+    ERASURE_PROGRESS_COMPLETE: _ClassVar[ErasureProgress]
 VALUE_EFFECT_UNSPECIFIED: ValueEffect
 VALUE_EFFECT_GRANTS: ValueEffect
 VALUE_EFFECT_REFUSES: ValueEffect
 VALUE_EFFECT_NOTES: ValueEffect
+ERASURE_PROGRESS_UNSPECIFIED: ErasureProgress
+ERASURE_PROGRESS_NOTHING_HELD: ErasureProgress
+ERASURE_PROGRESS_UNDER_WAY: ErasureProgress
+ERASURE_PROGRESS_COMPLETE: ErasureProgress
 
 class RecordPurchaseResponse(_message.Message):
     __slots__ = ("acknowledgement", "matrix_row_id", "consents", "unmatched_cause", "consent_types_without_wording")
@@ -122,6 +133,22 @@ class SplitCustomerResponse(_message.Message):
     ACKNOWLEDGEMENT_FIELD_NUMBER: _ClassVar[int]
     acknowledgement: _common_pb2.Acknowledgement
     def __init__(self, acknowledgement: _Optional[_Union[_common_pb2.Acknowledgement, _Mapping]] = ...) -> None: ...
+
+class EraseCustomerResponse(_message.Message):
+    __slots__ = ("acknowledgement", "progress", "event_id", "customer_id_count", "event_count", "naming_event_id_count")
+    ACKNOWLEDGEMENT_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_ID_COUNT_FIELD_NUMBER: _ClassVar[int]
+    EVENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    NAMING_EVENT_ID_COUNT_FIELD_NUMBER: _ClassVar[int]
+    acknowledgement: _common_pb2.Acknowledgement
+    progress: ErasureProgress
+    event_id: str
+    customer_id_count: int
+    event_count: int
+    naming_event_id_count: int
+    def __init__(self, acknowledgement: _Optional[_Union[_common_pb2.Acknowledgement, _Mapping]] = ..., progress: _Optional[_Union[ErasureProgress, str]] = ..., event_id: _Optional[str] = ..., customer_id_count: _Optional[int] = ..., event_count: _Optional[int] = ..., naming_event_id_count: _Optional[int] = ...) -> None: ...
 
 class ImportEventsRequest(_message.Message):
     __slots__ = ("start", "chunk")

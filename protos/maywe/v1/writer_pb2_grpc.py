@@ -89,6 +89,11 @@ class WriterServiceStub:
                 request_serializer=maywe_dot_v1_dot_event__pb2.SplitCustomerRequest.SerializeToString,
                 response_deserializer=maywe_dot_v1_dot_writer__pb2.SplitCustomerResponse.FromString,
                 _registered_method=True)
+        self.EraseCustomer = channel.unary_unary(
+                '/maywe.v1.WriterService/EraseCustomer',
+                request_serializer=maywe_dot_v1_dot_event__pb2.EraseCustomerRequest.SerializeToString,
+                response_deserializer=maywe_dot_v1_dot_writer__pb2.EraseCustomerResponse.FromString,
+                _registered_method=True)
         self.ImportEvents = channel.stream_stream(
                 '/maywe.v1.WriterService/ImportEvents',
                 request_serializer=maywe_dot_v1_dot_writer__pb2.ImportEventsRequest.SerializeToString,
@@ -173,6 +178,15 @@ class WriterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseCustomer(self, request, context):
+        """Erases a customer. First nothing of theirs counts any more, for any server; then, once Redis shows
+        it, everything personal is removed. The answer says how far it has come: repeat the call until it
+        is complete. One that was begun is completed by the writers too, in their own time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportEvents(self, request_iterator, context):
         """Records many events. The client sends `start`, waits for `resume`, then sends chunks from the
         position it names on; every chunk is answered once it is committed, in the order sent. After an
@@ -237,6 +251,11 @@ def add_WriterServiceServicer_to_server(servicer, server):
                     servicer.SplitCustomer,
                     request_deserializer=maywe_dot_v1_dot_event__pb2.SplitCustomerRequest.FromString,
                     response_serializer=maywe_dot_v1_dot_writer__pb2.SplitCustomerResponse.SerializeToString,
+            ),
+            'EraseCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseCustomer,
+                    request_deserializer=maywe_dot_v1_dot_event__pb2.EraseCustomerRequest.FromString,
+                    response_serializer=maywe_dot_v1_dot_writer__pb2.EraseCustomerResponse.SerializeToString,
             ),
             'ImportEvents': grpc.stream_stream_rpc_method_handler(
                     servicer.ImportEvents,
@@ -518,6 +537,33 @@ class WriterService:
             '/maywe.v1.WriterService/SplitCustomer',
             maywe_dot_v1_dot_event__pb2.SplitCustomerRequest.SerializeToString,
             maywe_dot_v1_dot_writer__pb2.SplitCustomerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/maywe.v1.WriterService/EraseCustomer',
+            maywe_dot_v1_dot_event__pb2.EraseCustomerRequest.SerializeToString,
+            maywe_dot_v1_dot_writer__pb2.EraseCustomerResponse.FromString,
             options,
             channel_credentials,
             insecure,

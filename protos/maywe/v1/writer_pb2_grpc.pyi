@@ -18,6 +18,7 @@ class WriterServiceStub:
     VoidEvent: grpc.UnaryUnaryMultiCallable[event_pb2.VoidEventRequest, writer_pb2.VoidEventResponse]
     MergeCustomers: grpc.UnaryUnaryMultiCallable[event_pb2.MergeCustomersRequest, writer_pb2.MergeCustomersResponse]
     SplitCustomer: grpc.UnaryUnaryMultiCallable[event_pb2.SplitCustomerRequest, writer_pb2.SplitCustomerResponse]
+    EraseCustomer: grpc.UnaryUnaryMultiCallable[event_pb2.EraseCustomerRequest, writer_pb2.EraseCustomerResponse]
     ImportEvents: grpc.StreamStreamMultiCallable[writer_pb2.ImportEventsRequest, writer_pb2.ImportEventsResponse]
 
 class WriterServiceServicer:
@@ -51,6 +52,9 @@ class WriterServiceServicer:
     def SplitCustomer(
         self, request: event_pb2.SplitCustomerRequest, context: grpc.ServicerContext
     ) -> writer_pb2.SplitCustomerResponse: ...
+    def EraseCustomer(
+        self, request: event_pb2.EraseCustomerRequest, context: grpc.ServicerContext
+    ) -> writer_pb2.EraseCustomerResponse: ...
     def ImportEvents(
         self, request_iterator: Iterator[writer_pb2.ImportEventsRequest], context: grpc.ServicerContext
     ) -> Iterator[writer_pb2.ImportEventsResponse]: ...
