@@ -52,6 +52,8 @@ def optional_timestamp(instant: Instant | None) -> Timestamp | None:
 def timestamp_fields(instant: Instant) -> dict[str, int]:
     """Write an instant, which is none of the open ends, as the fields of a Timestamp."""
     seconds, microseconds = divmod(instant, MICROSECONDS_PER_SECOND)
+    if not microseconds:
+        return {"seconds": seconds}
     return {"seconds": seconds, "nanos": microseconds * NANOSECONDS_PER_MICROSECOND}
 
 
@@ -64,14 +66,18 @@ def basis_fields(basis: Basis | None) -> dict[str, Any] | None:
     """Write what an ALLOW rests on as the fields of a Basis; None is absent."""
     if basis is None:
         return None
-    return {
-        "event_id": basis.event_id,
-        "consent_type": basis.consent_type,
-        "wording_version": basis.wording_version,
-        "product": None if basis.product is None else _product_fields(basis.product),
-        "obtained_at": timestamp_fields(basis.obtained_at),
-        "ends_at": optional_timestamp_fields(basis.ends_at),
+    event_id, consent_type, version, product, obtained_at, ends_at, _ = basis
+    fields: dict[str, Any] = {
+        "event_id": event_id,
+        "consent_type": consent_type,
+        "wording_version": version,
+        "obtained_at": timestamp_fields(obtained_at),
     }
+    if ends_at != FOREVER:
+        fields["ends_at"] = timestamp_fields(ends_at)
+    if product is not None:
+        fields["product"] = _product_fields(product)
+    return fields
 
 
 def _product_fields(product: Product) -> dict[str, str]:
