@@ -352,6 +352,21 @@ def array_text(numbers: Iterable[int]) -> str:
     return f"{{{','.join(map(str, numbers))}}}"
 
 
+def text_array(texts: Iterable[str]) -> str:
+    """Write texts as the text of an array, where a text[] is awaited; the driver takes longer."""
+    quoted = [
+        text if '"' not in text and "\\" not in text else _escaped_for_array(text) for text in texts
+    ]
+    return f'{{"{_BETWEEN_TEXTS.join(quoted)}"}}' if quoted else "{}"
+
+
+_BETWEEN_TEXTS: Final = '","'
+
+
+def _escaped_for_array(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
 DRAW_INSTANTS: Final = Query(text("SELECT draw_recorded_instants(:count) AS first"))
 """Draws `count` consecutive recorded instants; see `draw_recorded_instants`."""
 

@@ -149,8 +149,8 @@ class StateWriter:
             for number, before, after in self._permissions_otherwise(rewrite, rewrite.stored)
         ]
         return StateRows(
-            [rewrite.folded.person.root for rewrite in rewrites],
-            [rewrite.folded.person.root for rewrite in whole],
+            _roots_kept(rewrites),
+            _roots_kept(whole),
             otherwise,
             [self._state_row(rewrite) for rewrite in rewrites],
             permissions,
@@ -171,7 +171,8 @@ class StateWriter:
             scopes=array_text(one.scope for one in otherwise),
             subjects=array_text(one.root for one in otherwise),
         )
-        send(self._connection, forget)
+        if rows.roots:
+            send(self._connection, forget)
         insert_rows(self._connection, "state", _STATE_COLUMNS, rows.states)
         insert_rows(
             self._connection,
@@ -366,6 +367,11 @@ _STATE_COLUMNS: Final = (
 )
 _PERMISSION_COLUMNS: Final = ("scope", "subject", "allowed_from", "allowed_until")
 _UNMATCHED_COLUMNS: Final = ("event_id", "subject", "cause", "consent_types", "matrix_row_id")
+
+
+def _roots_kept(rewrites: Iterable[Rewrite]) -> list[int]:
+    """Give the roots of which something may be kept: not of who is new."""
+    return [rewrite.folded.person.root for rewrite in rewrites if not rewrite.folded.person.is_new]
 
 
 def _unmatched_rows(rewrite: Rewrite) -> Iterable[Sequence[object]]:
