@@ -33,7 +33,7 @@ from store.sharding import shard_of
 
 IMPORT_KIND: Final = "import"
 
-EVENTS_PER_PIECE: Final = 500
+EVENTS_PER_PIECE: Final = 850
 """Events of a piece, about: enough to share a transaction's cost, few enough to be brief."""
 
 _IDENTITY_EVENTS: Final = frozenset({"voiding", "merge", "split"})

@@ -27,7 +27,7 @@ def canonical_json(value: object) -> str:
 
 
 def new_salts(count: int) -> list[bytes]:
-    """Draw a salt for each of so many events' commitments: asking for each costs as much as for all."""
+    """Draw a salt for each of so many events' commitments: one costs as much as all at once."""
     drawn = os.urandom(SALT_BYTES * count)
     return [drawn[at : at + SALT_BYTES] for at in range(0, len(drawn), SALT_BYTES)]
 

@@ -47,6 +47,7 @@ from store.state_writing import Rewrite, rewrite_of
 from store.states import StoredState
 from store.subjects import (
     FIND_SUBJECTS,
+    Member,
     Person,
     lock_persons_asking,
     make_missing_subjects,
@@ -342,11 +343,13 @@ class TimelineRun:
         events_of_subject = {
             subject: rewrite.folded.events for rewrite in rewrites for subject in rewrite.previous
         }
-        members_of_subject = {
-            member.subject: person.members
-            for person in persons.values()
-            for member in person.members
-        }
+        members_of_subject: dict[int, Sequence[Member]] = {}
+        positions_of_subject: dict[int, Mapping[int, int]] = {}
+        for person in persons.values():
+            positions = {member.shard: written.positions[member.shard] for member in person.members}
+            for member in person.members:
+                members_of_subject[member.subject] = person.members
+                positions_of_subject[member.subject] = positions
         floors = FloorsOfMembers(written, recording.published.catalog)
         return {
             entry.event.event_id: Recorded(
@@ -355,10 +358,7 @@ class TimelineRun:
                 is_repeated=False,
                 epoch=recording.epoch,
                 is_epoch_settled=recording.is_epoch_settled,
-                positions={
-                    member.shard: written.positions[member.shard]
-                    for member in members_of_subject[entry.subject]
-                },
+                positions=positions_of_subject[entry.subject],
                 published=recording.published,
                 events=events_of_subject[entry.subject],
                 narrowing=floors.narrowing_of(

@@ -23,7 +23,7 @@ from decision.changes import (
 from decision.instants import Instant
 from decision.timeline import NOBODY, PermissionTimeline
 from store import record
-from store.change_codec import EncodedChange, encode_changes
+from store.change_codec import NO_CHANGES, encode_changes
 from store.database import ROWS_PER_INSERT_MAX, Query, array_text, insert_rows, send
 from store.floors import NOW_AHEAD_MICROSECONDS_MAX
 from store.outbox import BY_TIME, Loss, Notice
@@ -279,7 +279,7 @@ class StateWriter:
             found = compared.get(id(before))
             if found is None:
                 found = compared[id(before)] = self._compare(before, rewrite)
-            if found.lapses:
+            if found.lapses != NO_CHANGES:
                 yield Notice(member, root, BY_TIME, found.lapses)
             yield Notice(member, root, rewrite.cause, found.changes, found.loss)
 
@@ -289,7 +289,7 @@ class StateWriter:
         catalog, numbers = published.catalog, published.numbers
         if stored is None:
             changes = permission_changes(NOBODY, catalog, after, catalog, self._now)
-            return _Comparison([], encode_changes(changes, numbers), None)
+            return _Comparison(NO_CHANGES, encode_changes(changes, numbers), None)
         before = stored.timeline(numbers)
         before_catalog = self._catalogs.by_number(self._connection, stored.publication).catalog
         now = stored.changes_from(self._now)
@@ -388,8 +388,8 @@ def _unmatched_rows(rewrite: Rewrite) -> Iterable[Sequence[object]]:
 class _Comparison(NamedTuple):
     """What a member's new state changes against the one under which it answered before."""
 
-    lapses: list[EncodedChange]
-    changes: list[EncodedChange]
+    lapses: str
+    changes: str
     loss: Loss | None
 
 

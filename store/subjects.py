@@ -147,7 +147,9 @@ def find_roots(connection: Connection, subjects: Collection[int]) -> dict[int, i
     return {row.number: row.root for row in rows}
 
 
-def find_or_make_subjects(connection: Connection, customer_ids: Collection[str]) -> dict[str, int]:
+def find_or_make_subjects(
+    connection: Connection, customer_ids: Collection[str]
+) -> Mapping[str, int]:
     """Give the subject of each customer id, making those that are new."""
     found = find_subjects(connection, customer_ids)
     return make_missing_subjects(connection, customer_ids, found).subjects
