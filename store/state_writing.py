@@ -186,6 +186,7 @@ class StateWriter:
                     for start, end in one.after
                 ),
             ],
+            are_integers=True,
         )
         insert_rows(self._connection, "unmatched", _UNMATCHED_COLUMNS, rows.unmatched)
 
@@ -219,7 +220,7 @@ class StateWriter:
         """Give the notices to append about new states."""
         return [notice for rewrite in rewrites for notice in self._notices(rewrite)]
 
-    def _state_row(self, rewrite: Rewrite) -> Sequence[object]:
+    def _state_row(self, rewrite: Rewrite) -> tuple[object, ...]:
         person, timeline = rewrite.folded.person, rewrite.folded.timeline
         version = new_version(rewrite)
         # A machine whose clock is behind may not begin to watch what was told of already.
@@ -247,7 +248,7 @@ class StateWriter:
             watched_through,
         )
 
-    def _permission_rows(self, rewrite: Rewrite) -> Iterable[Sequence[object]]:
+    def _permission_rows(self, rewrite: Rewrite) -> Iterable[tuple[object, ...]]:
         timeline = rewrite.folded.timeline
         ended_before = self._now - record.TRIM_MARGIN_MICROSECONDS
         for scope, intervals in allowed_intervals_by_scope(timeline, ended_before):
@@ -343,9 +344,9 @@ class StateRows(NamedTuple):
     roots: Sequence[int]
     roots_with_all_permissions: Sequence[int]
     permissions_otherwise: Sequence[_PermissionsOtherwise]
-    states: Sequence[Sequence[object]]
-    permissions: Sequence[Sequence[object]]
-    unmatched: Sequence[Sequence[object]]
+    states: Sequence[tuple[object, ...]]
+    permissions: Sequence[tuple[object, ...]]
+    unmatched: Sequence[tuple[object, ...]]
 
     @property
     def count_max(self) -> int:
@@ -374,7 +375,7 @@ def _roots_kept(rewrites: Iterable[Rewrite]) -> list[int]:
     return [rewrite.folded.person.root for rewrite in rewrites if not rewrite.folded.person.is_new]
 
 
-def _unmatched_rows(rewrite: Rewrite) -> Iterable[Sequence[object]]:
+def _unmatched_rows(rewrite: Rewrite) -> Iterable[tuple[object, ...]]:
     for missed in rewrite.folded.folded.unmatched:
         yield (
             missed.event_id,
