@@ -40,7 +40,7 @@ def import_file(client: Client, output: Output, path: Path, mapping_path: Path) 
     task = import_task(path, mapping_path, zone)
     try:
         with ImportProgressView(path.name) as view:
-            outcome = send_file(task, client.writer, client.writer_address, view)
+            outcome = send_file(task, client.import_events, client.writer_address, view)
     except ImportStoppedError as error:
         raise trouble(str(error), Exit.NOT_KNOWN) from error
     except KeyboardInterrupt:
