@@ -10,8 +10,11 @@ from functools import partial
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-from decision.document_reader import IDENTIFIER_LENGTH_MAX, problem_of_characters
-from decision.event_rules import FREE_TEXT_LENGTH_MAX
+from decision.document_reader import (
+    FREE_TEXT_LENGTH_MAX,
+    IDENTIFIER_LENGTH_MAX,
+    problem_of_characters,
+)
 from decision.instants import Instant
 from service.importing.dates import DateReader
 from service.importing.forms import FieldType

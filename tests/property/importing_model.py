@@ -14,8 +14,11 @@ from zoneinfo import ZoneInfo
 
 from maywe.v1 import common_pb2, event_pb2
 
-from decision.document_reader import IDENTIFIER_LENGTH_MAX, problem_of_characters
-from decision.event_rules import FREE_TEXT_LENGTH_MAX
+from decision.document_reader import (
+    FREE_TEXT_LENGTH_MAX,
+    IDENTIFIER_LENGTH_MAX,
+    problem_of_characters,
+)
 from decision.instants import (
     from_datetime,
     is_in_range,
