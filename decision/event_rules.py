@@ -9,6 +9,7 @@ from typing import Final
 
 from decision.catalog import Catalog, Effect
 from decision.document_reader import (
+    FREE_TEXT_LENGTH_MAX,
     IDENTIFIER_LENGTH_MAX,
     problem_of_characters,
     problem_of_identifier,
@@ -33,9 +34,6 @@ from decision.instants import FOREVER, Instant, is_in_range
 from decision.products import Product
 from decision.scopes import Scope, ScopeKind
 from decision.selectors import Selector, problem_of_form
-
-FREE_TEXT_LENGTH_MAX: Final = 1000
-"""Characters that a cause or a part of a source may have at the most."""
 
 CONTRACT_LENGTH_MAX: Final = 128
 """Characters that a system code, product type, series or number may have at the most."""

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 import click
 
 from service.client import ClientProblemError, Outcome
-from service.importing import ImportFailedError
 
 _Exception = TypeVar("_Exception", bound=click.ClickException)
 
@@ -88,8 +87,6 @@ class Command(click.Command):
             ctx.exit(Exit.INTERRUPTED)
         except ClientProblemError as error:
             raise trouble(str(error), _STATUS_OF[error.outcome]) from error
-        except ImportFailedError as error:
-            raise trouble(str(error), Exit.USAGE) from error
         except BrokenPipeError:
             # Whoever read our output, `head` for one, has seen enough. That is no answer, so it
             # may not end as one; and the interpreter must find nothing left to flush.

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
@@ -37,12 +37,18 @@ KEEP_ALIVE_MILLISECONDS: Final = 30_000
 KEEP_ALIVE_TIMEOUT_MILLISECONDS: Final = 10_000
 
 _LONG_CALLS: Final = frozenset({"ValidateCatalog", "PreviewPublication", "Publish"})
+_IMPORT_EVENTS: Final = "/maywe.v1.WriterService/ImportEvents"
 _FILES: Final[tuple[FileDescriptor, ...]] = (
     decision_pb2.DESCRIPTOR,
     writer_pb2.DESCRIPTOR,
     catalog_pb2.DESCRIPTOR,
     consent_pb2.DESCRIPTOR,
 )
+
+
+ImportEventsCall: TypeAlias = Callable[..., Any]
+"""`WriterService.ImportEvents` of requests that are bytes already: an iterator of these gives one
+of `ImportEventsResponse`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class Client:
     writer: WriterServiceStub
     catalog: CatalogServiceStub
     consent: ConsentServiceStub
+    import_events: ImportEventsCall
     decision_address: str
     writer_address: str
 
@@ -79,6 +86,7 @@ def open_client(
             WriterServiceStub(writer),
             CatalogServiceStub(writer),
             ConsentServiceStub(writer),
+            writer.stream_stream(_IMPORT_EVENTS, None, writer_pb2.ImportEventsResponse.FromString),
             decision_address,
             writer_address,
         )

@@ -16,13 +16,12 @@ from service.audiences import ChunkDecision
 from service.checking import Check, Decision, Undetermined
 from service.conversion import wire
 from service.conversion.reading import optional_instant
+from service.conversion.timestamps import timestamp, timestamp_fields
 from service.conversion.writing import (
     basis_fields,
     dataset_answer_message,
     optional_timestamp_fields,
     reason_value,
-    timestamp,
-    timestamp_fields,
     verdict_value,
 )
 from store.token import Token, decode_token

@@ -32,12 +32,7 @@ from decision.products import Product
 from decision.reasons import Reason, Verdict
 from decision.scopes import Scope, ScopeKind
 from decision.selectors import Selector
-from service.conversion.reading import MICROSECONDS_PER_SECOND, NANOSECONDS_PER_MICROSECOND
-
-
-def timestamp(instant: Instant) -> Timestamp:
-    """Write an instant, which is none of the open ends."""
-    return Timestamp(**timestamp_fields(instant))
+from service.conversion.timestamps import timestamp, timestamp_fields
 
 
 def optional_timestamp(instant: Instant | None) -> Timestamp | None:
@@ -47,14 +42,6 @@ def optional_timestamp(instant: Instant | None) -> Timestamp | None:
 
 # Messages within the answers to checks are given as their fields: the message around them makes
 # them where they belong, in half the time that it takes to make them apart and copy them there.
-
-
-def timestamp_fields(instant: Instant) -> dict[str, int]:
-    """Write an instant, which is none of the open ends, as the fields of a Timestamp."""
-    seconds, microseconds = divmod(instant, MICROSECONDS_PER_SECOND)
-    if not microseconds:
-        return {"seconds": seconds}
-    return {"seconds": seconds, "nanos": microseconds * NANOSECONDS_PER_MICROSECOND}
 
 
 def optional_timestamp_fields(instant: Instant | None) -> dict[str, int] | None:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decision.catalog import EMPTY_CATALOG
+from decision.document_reader import FREE_TEXT_LENGTH_MAX
 from decision.errors import InvalidArgumentError
 from decision.event_rules import (
     CONTRACT_LENGTH_MAX,
-    FREE_TEXT_LENGTH_MAX,
     check_event,
     check_identifier,
     check_instant,
