@@ -77,9 +77,9 @@ CLAUSES: Final[Mapping[str, Sequence[Patch]]] = {
         "store.cache:_script", _with_text("project", _OF_THE_LIFE, "not meta or")
     ),
     "a lost meta begins the same life again": wrapped(
-        "store.projector:_draw_incarnation", _of_the_same_life
+        "store.projector:draw_incarnation", _of_the_same_life
     ),
-    "a life begins ahead of the ledger": wrapped("store.projector:_draw_incarnation", _too_far_on),
+    "a life begins ahead of the ledger": wrapped("store.projector:draw_incarnation", _too_far_on),
     "a shard counts as rolled out before its rows": wrapped(
         "store.projector:Projector._next_batch", _rolled_out_at_once
     ),
