@@ -9,7 +9,9 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     Connection,
+    Label,
     bindparam,
     case,
     func,
@@ -87,16 +89,27 @@ _LOCKED_ROOTS: Final = Query(
     .order_by(subject.c.number)
     .with_for_update()
 )
+
+
+def customer_id_of(number: Column[int]) -> Label[str]:
+    """Give the column `customer_id` for a column of subjects; none where it was erased.
+
+    It is not a join, for which PostgreSQL may read the whole table: see `ledger`.
+    """
+    return (
+        select(customer.c.customer_id)
+        .where(customer.c.subject == number)
+        .scalar_subquery()
+        .label("customer_id")
+    )
+
+
 _PERSONS_COLUMNS: Final = select(
     subject.c.root,
     subject.c.number,
     subject.c.shard,
     subject.c.named_by_merge,
-    # Not a join, for which PostgreSQL may read the whole table: see `ledger`.
-    select(customer.c.customer_id)
-    .where(customer.c.subject == subject.c.number)
-    .scalar_subquery()
-    .label("customer_id"),
+    customer_id_of(subject.c.number),
 ).order_by(subject.c.number)
 _PERSONS: Final = Query(_PERSONS_COLUMNS.where(subject.c.root == func.any(bindparam("roots"))))
 _PERSONS_OF_SUBJECTS: Final = Query(
