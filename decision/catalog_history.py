@@ -11,7 +11,15 @@ from typing import Final, NamedTuple
 from decision.catalog import Catalog
 from decision.document_reader import Faults
 from decision.errors import DocumentFault, FaultKind
-from decision.events import Acquisition, Body, Consent, Restriction, Revocation
+from decision.events import (
+    Acquisition,
+    Body,
+    Consent,
+    ProductClosing,
+    Purchase,
+    Restriction,
+    Revocation,
+)
 from decision.scopes import Scope
 from decision.selectors import Selector
 
@@ -43,6 +51,9 @@ class UsedCode(NamedTuple):
 
 def codes_of_body(body: Body) -> set[UsedCode]:
     """Give the codes that an event uses, voided or not."""
+    if isinstance(body, (Purchase, ProductClosing)):
+        # Most are; it takes longer to match them.
+        return set()
     match body:
         case Consent(consent_type=consent_type, value=value):
             return {

@@ -7,12 +7,13 @@ write narrows, what a revocation ended, who gains and loses by a publication, an
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from decision.answer import Answer, allowed_intervals, answer_scope, intervals_without
 from decision.catalog import Catalog, Interval
 from decision.instants import FOREVER, Instant
 from decision.partings import PARTINGS_KEPT_MAX, Parting
+from decision.reasons import Reason
 from decision.scopes import Scope
 from decision.timeline import NO_PLACE, PermissionTimeline
 
@@ -46,10 +47,22 @@ def permission_changes(
     comparing = _comparing_timelines(
         before, after, before_catalog.suspensions, after_catalog.suspensions
     )
-    differences = {
-        place: _difference(before, after, comparing.representatives[place], at, old, new)
-        for place, old, new in _compared_otherwise(before, after, comparing, at)
-    }
+    if before.is_known:
+        differences = {
+            place: _difference(before, after, comparing.representatives[place], at, old, new)
+            for place, old, new in _compared_otherwise(before, after, comparing, at)
+        }
+    else:
+        # Nothing was allowed, so whatever is allowed now is more.
+        differences = {
+            place: _Difference(
+                Direction.WIDENED,
+                _OF_NOBODY,
+                answer_scope(after, compared.new_suspension, compared.scope, at),
+            )
+            for place, compared in enumerate(comparing.representatives)
+            if allowed_intervals(after, compared.new_suspension, compared.scope, at)
+        }
     if differences:
         for scope, place in comparing.scopes:
             difference = differences.get(place)
@@ -175,6 +188,10 @@ def allowed_otherwise(
             found = others.get(place)
             if found is not None:
                 yield AllowedOtherwise(scope, *found)
+
+
+_OF_NOBODY: Final = Answer(Reason.UNKNOWN_CUSTOMER)
+"""The answer as long as a customer is unknown."""
 
 
 class _Difference(NamedTuple):

@@ -20,6 +20,9 @@ _Read = TypeVar("_Read")
 IDENTIFIER_LENGTH_MAX: Final = 128
 """Characters that a code, an id of a row, an event or a customer may have at the most."""
 
+FREE_TEXT_LENGTH_MAX: Final = 1000
+"""Characters that a cause or a part of a source may have at the most."""
+
 TEXT_LENGTH_MAX: Final = 100_000
 """Characters that a text of a document may have at the most."""
 

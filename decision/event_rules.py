@@ -8,7 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from decision.catalog import Catalog, Effect
-from decision.document_reader import problem_of_characters, problem_of_identifier
+from decision.document_reader import (
+    FREE_TEXT_LENGTH_MAX,
+    IDENTIFIER_LENGTH_MAX,
+    problem_of_characters,
+    problem_of_identifier,
+)
 from decision.errors import FieldFault, InvalidArgumentError
 from decision.events import (
     Acquisition,
@@ -30,12 +35,11 @@ from decision.products import Product
 from decision.scopes import Scope, ScopeKind
 from decision.selectors import Selector, problem_of_form
 
-FREE_TEXT_LENGTH_MAX: Final = 1000
-"""Characters that a cause or a part of a source may have at the most."""
-
 CONTRACT_LENGTH_MAX: Final = 128
 """Characters that a system code, product type, series or number may have at the most."""
 
+
+_PLAIN_LENGTH_MAX: Final = min(IDENTIFIER_LENGTH_MAX, FREE_TEXT_LENGTH_MAX, CONTRACT_LENGTH_MAX)
 
 _SOURCE_FIELDS: Final = tuple(f"source.{name}" for name in Source._fields)
 _PRODUCT_FIELDS: Final = tuple(f"product.{name}" for name in Product._fields)
@@ -46,9 +50,38 @@ def check_event(event: NewEvent, catalog: Catalog) -> None:
 
     Raises InvalidArgumentError naming every faulty field.
     """
-    faults = [*_faults_of_envelope(event), *_faults_of_body(event.body, catalog)]
+    if is_plain(event):
+        return
+    faults = faults_of_event(event, catalog)
     if faults:
         raise InvalidArgumentError(*faults)
+
+
+def is_plain(event: NewEvent) -> bool:
+    """Tell of a purchase or a closing, as most events are, that nothing at all is wrong.
+
+    That is seen at one look at all its texts; where it is not seen, `faults_of_event` tells.
+    """
+    event_id, customer_id, body, source, _ = event
+    if isinstance(body, Purchase):
+        at = body.purchased_at
+    elif isinstance(body, ProductClosing):
+        at = body.closed_at
+    else:
+        return False
+    texts = (event_id, customer_id, *source, *body.product)
+    return (
+        "" not in texts[:2]
+        and any(body.product)
+        and is_in_range(at)
+        and max(map(len, texts)) <= _PLAIN_LENGTH_MAX
+        and "".join(texts).isprintable()
+    )
+
+
+def faults_of_event(event: NewEvent, catalog: Catalog) -> Sequence[FieldFault]:
+    """Give what is wrong with an event, towards its rules and the newest catalog."""
+    return [*_faults_of_envelope(event), *_faults_of_body(event.body, catalog)]
 
 
 def check_identifier(field: str, text: str) -> None:

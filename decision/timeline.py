@@ -87,27 +87,28 @@ class Courses(Mapping[Scope, Sequence[Segment]]):
         return len(self.parting.places)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PermissionTimeline:
     """A person's permissions over all time, under one catalog, but for suspensions.
 
     `segments` are in order and do not overlap; where none holds, no grant has anything to say.
+    Nobody changes one; that is not enforced because every check makes one, in a third of the time.
     """
 
     is_known: bool
     segments: Mapping[Scope, Sequence[Segment]]
     restrictions: Sequence[RestrictedInterval]
     bases: Sequence[Basis]
-    _courses: list[Courses] = field(default_factory=list, init=False, repr=False, compare=False)
+    _courses: Courses | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def courses(self) -> Courses:
         """The segments, worked out once for all scopes that share them."""
         if type(self.segments) is Courses:
             return self.segments
-        if not self._courses:
-            self._courses.append(Courses.of(self.segments))
-        return self._courses[0]
+        if self._courses is None:
+            self._courses = Courses.of(self.segments)
+        return self._courses
 
     def granted_intervals(self, scope: Scope) -> Sequence[Interval]:
         """Give, in order and joined, the intervals in which grants allow a scope."""

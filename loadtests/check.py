@@ -134,6 +134,7 @@ def measure(bench: Bench) -> Measured:
             "check_cpu_vs_echo": cpu.described(),
             "check_p99_vs_echo": p99.described() if latencies else None,
             "check_p99_pairs_disturbed": disturbed,
+            "check_p99_rounds_set_aside": [pair.first.rounds_set_aside for pair in latencies],
             "check_p99_vs_echo_at_one_rate": rounded(
                 p99_milliseconds(at_one_rate.first) / p99_milliseconds(at_one_rate.second)
             ),

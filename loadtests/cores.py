@@ -23,6 +23,9 @@ _SYSTEM_TIME_FIELD: Final = 12
 _PARENT_FIELD: Final = 1
 """Places in /proc/PID/stat after the name of the program, which may hold spaces."""
 
+_STOLEN_FIELD: Final = 8
+"""Place in the first line of /proc/stat."""
+
 
 @contextmanager
 def on_cores(cores: Collection[int]) -> Iterator[None]:
@@ -38,6 +41,12 @@ def on_cores(cores: Collection[int]) -> Iterator[None]:
 def cpu_seconds(process_id: int) -> float:
     """Give the processor time of a process with all its threads, and of its descendants."""
     return _ticks(process_id) / _TICKS_PER_SECOND
+
+
+def stolen_seconds() -> float:
+    """Give how long the host has kept all cores from this machine since it was started."""
+    all_cores = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()
+    return int(all_cores[_STOLEN_FIELD]) / _TICKS_PER_SECOND
 
 
 def _ticks(process_id: int) -> int:

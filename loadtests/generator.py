@@ -19,12 +19,12 @@ import struct
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from loadtests.cores import cpu_seconds
+from loadtests.cores import cpu_seconds, stolen_seconds
 from loadtests.figures import percentile
 from loadtests.http2 import Answer, Connection, prepared
 
@@ -84,6 +84,7 @@ class Result:
     """What became of the calls that were answered (closed loop) or due (open loop) in the time.
 
     `kept` has the numbers of some messages and the answers to them, as hexadecimal digits.
+    `rounds_set_aside` tells how many rounds do not count, see `run`.
     """
 
     calls: int
@@ -94,6 +95,7 @@ class Result:
     server_cpu_seconds: float
     client_cpu_seconds: float
     kept: list[tuple[int, str]]
+    rounds_set_aside: int = 0
 
     @property
     def calls_per_second(self) -> float:
@@ -127,6 +129,19 @@ def _read_messages(path: Path) -> list[bytes]:
     return messages
 
 
+@dataclass(slots=True)
+class _Slice:
+    """What became of the calls of one slice."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    latencies: list[float] = field(default_factory=list)
+    lateness: list[float] = field(default_factory=list)
+    kept: list[tuple[int, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    server_cpu_seconds: float = 0.0
+    client_cpu_seconds: float = 0.0
+
+
 class Lane:
     """The calls to one target, and what became of those that count."""
 
@@ -143,15 +158,11 @@ class Lane:
         """Of each call under way: when it was due, the number of its message, whether it counts."""
         self._sent = 0
         self._is_counting = False
-        self._statuses: Counter[str] = Counter()
-        self._latencies: list[float] = []
-        self._lateness: list[float] = []
-        self._kept: list[tuple[int, str]] = []
+        self._slice = _Slice()
+        self._slices: list[_Slice] = []
+        """Those that were counted."""
         self._kept_in = 0
         """The answer to so many calls later is kept next."""
-        self._seconds = 0.0
-        self._server_cpu_seconds = 0.0
-        self._client_cpu_seconds = 0.0
 
     def run(self, seconds: float, settling_seconds: float, *, is_counting: bool) -> None:
         """Load the target for so long, after settling, and wait for what is under way."""
@@ -161,30 +172,34 @@ class Lane:
         send(settling_seconds)
         server_before, client_before = cpu_seconds(self._target.process_id), time.process_time()
         began_at = time.perf_counter()
+        self._slice = _Slice()
         self._is_counting = is_counting
         send(seconds)
         if self._target.rate:
             self._go_on_until_answered()
         self._is_counting = False
         if is_counting:
-            self._seconds += time.perf_counter() - began_at
-            self._server_cpu_seconds += cpu_seconds(self._target.process_id) - server_before
-            self._client_cpu_seconds += time.process_time() - client_before
+            self._slice.seconds = time.perf_counter() - began_at
+            self._slice.server_cpu_seconds = cpu_seconds(self._target.process_id) - server_before
+            self._slice.client_cpu_seconds = time.process_time() - client_before
+            self._slices.append(self._slice)
         self._drain()
 
-    def result(self) -> Result:
-        """Sum up."""
-        ordered = sorted(self._latencies)
-        late = sorted(self._lateness) or [0.0]
+    def result(self, rounds: Sequence[int]) -> Result:
+        """Sum up the slices of some rounds."""
+        slices = [self._slices[number] for number in rounds]
+        ordered = sorted(latency for one in slices for latency in one.latencies)
+        late = sorted(seconds for one in slices for seconds in one.lateness) or [0.0]
         return Result(
             len(ordered),
-            self._seconds,
-            dict(self._statuses),
+            sum(one.seconds for one in slices),
+            dict(sum((one.statuses for one in slices), Counter())),
             {name: percentile(ordered, share) * 1000 for name, share in PERCENTILES.items()},
             percentile(late, 0.99) * 1000,
-            self._server_cpu_seconds,
-            self._client_cpu_seconds,
-            self._kept,
+            sum(one.server_cpu_seconds for one in slices),
+            sum(one.client_cpu_seconds for one in slices),
+            [kept for one in slices for kept in one.kept],
+            len(self._slices) - len(slices),
         )
 
     def close(self) -> None:
@@ -218,7 +233,7 @@ class Lane:
         while now < ends_at or due_at < ends_at:
             while due_at <= now and due_at < ends_at:
                 if self._is_counting:
-                    self._lateness.append(now - due_at)
+                    self._slice.lateness.append(now - due_at)
                 self._connections[turn].send([self._next_call(due_at)])
                 turn = (turn + 1) % len(self._connections)
                 due_at += expovariate(rate)
@@ -262,25 +277,37 @@ class Lane:
             # In an open loop what was due in the time counts, in a closed one what is answered.
             if not (was_counting if self._target.rate else self._is_counting):
                 continue
-            self._statuses[status] += 1
-            self._latencies.append(now - due_at if status == OK else ANSWER_SECONDS_MAX)
+            self._slice.statuses[status] += 1
+            self._slice.latencies.append(now - due_at if status == OK else ANSWER_SECONDS_MAX)
             if message is not None:
-                self._kept.append((chosen, message.hex()))
+                self._slice.kept.append((chosen, message.hex()))
 
 
-def run(job: Job) -> list[Result]:
-    """Load the targets in turn, the last first every other time, and give what became of each."""
+def run(job: Job, stolen: Callable[[], float] = stolen_seconds) -> list[Result]:
+    """Load the targets in turn, the last first every other time, and give what became of each.
+
+    In an open loop a moment in which the host keeps the cores from this machine says nothing about
+    a server. So there are up to twice as many rounds where some was stolen from, and those of which
+    least was stolen count. What the servers did in a round has no part in the choice.
+    """
     lanes = [Lane(target, job) for target in job.targets]
     for lane in lanes:
         lane.run(job.warm_up_seconds, 0.0, is_counting=False)
-    slices = max(1, round(job.seconds / job.slice_seconds))
-    seconds = job.seconds / slices
-    for number in range(slices):
-        for lane in lanes[:: -1 if number % 2 else 1]:
+    count = max(1, round(job.seconds / job.slice_seconds))
+    seconds = job.seconds / count
+    is_open = all(target.rate for target in job.targets)
+    stolen_in: list[float] = []
+    while len(stolen_in) < count or (
+        is_open and len(stolen_in) < 2 * count and sum(not it for it in stolen_in) < count
+    ):
+        stolen_before = stolen()
+        for lane in lanes[:: -1 if len(stolen_in) % 2 else 1]:
             lane.run(seconds, seconds * SETTLING_SHARE, is_counting=True)
+        stolen_in.append(stolen() - stolen_before)
     for lane in lanes:
         lane.close()
-    return [lane.result() for lane in lanes]
+    chosen = sorted(range(len(stolen_in)), key=stolen_in.__getitem__)[:count]
+    return [lane.result(chosen) for lane in lanes]
 
 
 def main() -> int:

@@ -59,6 +59,7 @@ def measure(bench: Bench) -> Measured:
         {
             "scale_p99": compared.described(),
             "pairs_disturbed": disturbed,
+            "rounds_set_aside": [pair.first.rounds_set_aside for pair in pairs],
             "scale_cpu": cpu.described(),
             "calls_per_second": rounded(rate),
             "milliseconds": {

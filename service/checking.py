@@ -17,6 +17,8 @@ from decision.errors import (
 )
 from decision.event_rules import check_identifier, check_instant
 from decision.instants import Instant
+from decision.reasons import Reason
+from decision.timeline import PermissionTimeline
 from service.asked import Asked, CheckQuestion, Questions, ask
 from store.publications import Catalogs, PublishedCatalog
 from store.reader import PermissionReader, Permissions
@@ -73,7 +75,11 @@ class Checker:
         be known.
         """
         asked = self.asked_by(check)
-        (permissions,) = self._read((check.customer_id,), (asked,), check.token, check.at)
+        customer_id, _, at, token = check
+        customer_ids = (customer_id,)
+        (permissions,) = self._reader.read(customer_ids, asked.scopes_to_read, token, at)
+        if permissions.published.number != asked.published.number:
+            (permissions,) = self._read_all(customer_ids, token, at)
         return _decide(check, asked, permissions)
 
     def refuse_faulty_question(self, question: CheckQuestion, at: Instant | None) -> None:
@@ -83,10 +89,11 @@ class Checker:
     def asked_by(self, check: Check) -> Asked:
         """Give what a check asks about. Raises InvalidArgumentError with all that is wrong."""
         faults: list[FieldFault] = []
-        try:
-            check_identifier("customer_id", check.customer_id)
-        except InvalidArgumentError as error:
-            faults += error.faults
+        if not _is_plain_identifier(check.customer_id):
+            try:
+                check_identifier("customer_id", check.customer_id)
+            except InvalidArgumentError as error:
+                faults += error.faults
         try:
             asked = self._ask(check.question, check.at)
         except InvalidArgumentError as error:
@@ -122,19 +129,23 @@ class Checker:
         at: Instant | None,
     ) -> Sequence[Permissions]:
         """Read what is needed to answer, which for a contact is every channel for its purpose."""
-        scopes = (
-            asked[0].scopes_to_read
-            if len(asked) == 1
-            else tuple(dict.fromkeys(scope for one in asked for scope in one.scopes_to_read))
-        )
+        scopes = tuple(dict.fromkeys(scope for one in asked for scope in one.scopes_to_read))
         found = self._reader.read(customer_ids, scopes, token, at)
         if all(
             permissions.publication == one.published.number
             for permissions, one in zip(found, asked, strict=True)
         ):
             return found
-        # The read itself brought a newer catalog, which may know channels that were not asked for.
-        # That happens once a publication; then everything is read, whatever is published next.
+        return self._read_all(customer_ids, token, at)
+
+    def _read_all(
+        self, customer_ids: Sequence[str], token: Token | None, at: Instant | None
+    ) -> Sequence[Permissions]:
+        """Read again after the read itself brought a newer catalog than that of the questions.
+
+        It may know channels that were not asked for. That happens once a publication; then
+        everything is read, whatever is published next.
+        """
         return self._reader.read(customer_ids, None, token, at)
 
     def decide_each(self, checks: Sequence[Check], asked: Sequence[Asked]) -> list[Decision]:
@@ -169,6 +180,11 @@ def are_plain_identifiers(texts: Sequence[str]) -> bool:
     return has_fitting_lengths and "".join(texts).isprintable()
 
 
+def _is_plain_identifier(text: str) -> bool:
+    """Tell of one id what `are_plain_identifiers` tells of many."""
+    return 0 < len(text) <= IDENTIFIER_LENGTH_PLAIN_MAX and text.isprintable()
+
+
 def instant_of(permissions: Permissions, at: Instant | None) -> Instant:
     """Give the instant to decide for: the one asked about, or what was now for those who read."""
     return permissions.now if at is None else max(permissions.now, at)
@@ -189,40 +205,40 @@ def _decide(check: Check, asked: Asked, permissions: Permissions) -> Decision:
     if asked.published is not permissions.published:
         asked = ask(check.question, permissions.published)
     at = instant_of(permissions, check.at)
-    answers = _answers(permissions, asked, at)
+    timeline = permissions.timeline
+    answers = [answer_scope(timeline, suspension, scope, at) for scope, suspension in asked.scopes]
     return Decision(
         answers,
-        _allowed_channels(permissions, asked, answers, at),
+        _allowed_channels(timeline, asked, answers[0], at) if asked.channels else (),
         permissions.state_version,
-        permissions.publication,
+        permissions.published.number,
         at,
         new_decision_id(),
         permissions.is_outside_promise,
     )
 
 
-def _answers(permissions: Permissions, asked: Asked, at: Instant) -> list[Answer]:
-    return [
-        answer_scope(permissions.timeline, suspension, scope, at)
-        for scope, suspension in asked.scopes
-    ]
-
-
 def _allowed_channels(
-    permissions: Permissions, asked: Asked, answers: Sequence[Answer], at: Instant
+    timeline: PermissionTimeline, asked: Asked, answer: Answer, at: Instant
 ) -> list[str]:
-    """Give the channels allowed for the purpose; no channel is ever suspended."""
-    if not asked.channels:
-        return []
-    timeline = permissions.timeline
+    """Give the channels allowed for the purpose; no channel is ever suspended.
+
+    `answer` is that of the scope asked about.
+    """
+    segments_by_scope = timeline.segments
+    # Channels that are granted together share their segments: unless something is restricted, they
+    # have one answer.
     scope_asked, _ = asked.scopes[0]
-    segments_asked = timeline.segments.get(scope_asked)
+    alike = None if timeline.restrictions else segments_by_scope.get(scope_asked)
+    is_alike_allowed = answer.reason is Reason.ALLOWED
     allowed = []
     for code, scope in asked.channels:
-        # Channels that are granted together share their segments: unless something is restricted,
-        # they have one answer.
-        is_alike = not timeline.restrictions and timeline.segments.get(scope) is segments_asked
-        answer = answers[0] if is_alike else answer_scope(timeline, None, scope, at)
-        if answer.is_allowed:
+        segments = segments_by_scope.get(scope)
+        # A channel without segments is never allowed, so its answer need not be worked out.
+        if segments and (
+            is_alike_allowed
+            if segments is alike
+            else answer_scope(timeline, None, scope, at).is_allowed
+        ):
             allowed.append(code)
     return allowed

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from google.protobuf.unknown_fields import UnknownFieldSet
 from google.rpc import code_pb2
@@ -28,13 +28,13 @@ from store.cache import Batch
 from store.floors import CustomerFloor, Narrowing, joined_narrowings
 from store.imports import ImportCounts
 from store.outcomes import Outcome, Recorded
-from store.pieces import Piece, note_outcome
+from store.pieces import Piece, Pieces, note_outcome
 from store.recording import Recorder
-from store.sharding import shard_of
+from store.sharding import SHARD_COUNT, shard_of
 
 IMPORT_KIND: Final = "import"
 
-EVENTS_PER_PIECE: Final = 500
+EVENTS_PER_PIECE: Final = 850
 """Events of a piece, about: enough to share a transaction's cost, few enough to be brief."""
 
 _IDENTITY_EVENTS: Final = frozenset({"voiding", "merge", "split"})
@@ -87,29 +87,46 @@ def runs_of(
         yield changes_identity, list(run)
 
 
-def pieces_of(items: Sequence[writer_pb2.ImportItem], caller: str = "") -> list[bytes]:
-    """Cut a run of events of timelines into pieces that can be done at once, in any order.
+class Cut(NamedTuple):
+    """A run of events, cut into pieces that can be done at once, in any order.
 
-    They are alike in size: a rest would be done while all workers but one wait for the next chunk.
+    Each lane has whole shards, so many lanes to a cut, and where an event id stands is a lane.
     """
-    if len(items) <= EVENTS_PER_PIECE:
-        return [_payload(items, caller)]
-    shard_of_event: dict[str, int] = {}
-    by_shard: dict[int, list[writer_pb2.ImportItem]] = {}
+
+    pieces: Pieces
+    lane_count: int
+    lane_of_event: Mapping[str, int]
+
+    def may_follow(self, before: Self) -> bool:
+        """Tell whether a piece may be done as soon as that of its lane in `before` is done.
+
+        Then all that has to stay in order is in one lane in both.
+        """
+        if self.lane_count != before.lane_count:
+            return False
+        if self.lane_count == 1:
+            return True
+        earlier, later = before.lane_of_event, self.lane_of_event
+        return all(earlier[event_id] == later[event_id] for event_id in earlier.keys() & later)
+
+
+def cut(items: Sequence[writer_pb2.ImportItem], caller: str = "") -> Cut:
+    """Cut a run of events of timelines into pieces, which are alike in size."""
+    lane_count = -(-len(items) // EVENTS_PER_PIECE)
+    if lane_count == 1:
+        return Cut(Pieces({0: _payload(items, caller)}), 1, {})
+    lane_of_event: dict[str, int] = {}
+    by_lane: dict[int, list[writer_pb2.ImportItem]] = {}
     for item in items:
         which = item.event.WhichOneof("event")
-        request = getattr(item.event, which) if which else None
-        shard = 0
-        if request is not None:
-            shard = shard_of_event.setdefault(request.event_id, shard_of(request.customer_id))
-        by_shard.setdefault(shard, []).append(item)
-    count = -(-len(items) // EVENTS_PER_PIECE)
-    pieces: list[list[writer_pb2.ImportItem]] = [[] for _ in range(count)]
-    placed = 0
-    for shard in sorted(by_shard):
-        pieces[placed * count // len(items)] += by_shard[shard]
-        placed += len(by_shard[shard])
-    return [_payload(piece, caller) for piece in pieces if piece]
+        lane = 0
+        if which:
+            request = getattr(item.event, which)
+            lane = shard_of(request.customer_id) * lane_count // SHARD_COUNT
+            lane = lane_of_event.setdefault(request.event_id, lane)
+        by_lane.setdefault(lane, []).append(item)
+    pieces = Pieces({lane: _payload(by_lane[lane], caller) for lane in sorted(by_lane)})
+    return Cut(pieces, lane_count, lane_of_event)
 
 
 _CALLER_FIELD: Final = 1000

@@ -174,7 +174,8 @@ def _heed_customer_floors(fits: Flags, entries: ManyEntries, reading: Reading) -
         customer_id = reading.customer_ids[place]
         if customer_id not in floors or not fits[index]:
             continue
-        meta = entries.metas[entries.shards[index]]
+        number = int(entries.shards[index])
+        meta = entries.metas[number]
         fits[index] = meta is not None and reading.guard.is_customer_reached(
-            customer_id, meta, cached_entry(meta, entries.records[index]).header
+            customer_id, meta, cached_entry(number, meta, entries.records[index]).header
         )

@@ -48,17 +48,20 @@ _NAMESPACE: Final = re.compile(r"[A-Za-z0-9._:-]+")
 class CachedEntry(NamedTuple):
     """What Redis holds for a customer id: the shard's meta and the record, read at one instant.
 
+    `shard` is the shard's number, of meaning only with its meta.
+
     A record that is missing, damaged or of another life than the meta is absent, its header too;
     `has_key` tells whether there was something at all.
     """
 
+    shard: int
     meta: Meta | None
     has_key: bool
     header: Header | None
     record: bytes | None
 
 
-NOTHING_CACHED: Final = CachedEntry(None, has_key=False, header=None, record=None)
+NOTHING_CACHED: Final = CachedEntry(0, None, has_key=False, header=None, record=None)
 """What a Redis that was emptied holds, and what is known of one that does not answer."""
 
 
@@ -139,6 +142,12 @@ class Cache:
         self._warming_keys = [f"{key}:warming" for key in keys]
         self._forgotten_keys = [f"{key}:forgotten" for key in keys]
         self._customer_prefixes = [f"{key}:c:" for key in keys]
+        # What a command that reads one customer begins with, up to the length of the last key.
+        self._single_heads = [
+            f"*3\r\n$4\r\nMGET\r\n${len(key)}\r\n{key}\r\n$".encode() for key in self._meta_keys
+        ]
+        self._encoded_prefixes = [prefix.encode() for prefix in self._customer_prefixes]
+        self._prefix_lengths = [len(prefix) for prefix in self._encoded_prefixes]
         self._last_metas: list[tuple[bytes | None, Meta | None]] = [(None, None)] * SHARD_COUNT
         self._customer_pattern = f"{namespace}:{{s*}}:c:*"
         self._project = _script("project")
@@ -179,7 +188,7 @@ class Cache:
         for number, (meta_text, *records) in self._client.ask_each(commands).items():
             meta = decode_meta(meta_text)
             for place, record in zip(places[number], records, strict=True):
-                entries[place] = cached_entry(meta, record)
+                entries[place] = cached_entry(number, meta, record)
         return entries
 
     def send_many(self, customer_ids: Sequence[str]) -> Sent:
@@ -236,9 +245,16 @@ class Cache:
 
     def _read_one(self, customer_id: str) -> CachedEntry:
         number = shard_of(customer_id)
-        key = self._customer_prefixes[number] + customer_id
-        meta_text, record = self._client.ask(number, ("MGET", self._meta_keys[number], key))
-        return cached_entry(self._meta(number, meta_text), record)
+        encoded = customer_id.encode()
+        # As `hiredis` would write it, in a fraction of the time.
+        packed = b"%b%d\r\n%b%b\r\n" % (
+            self._single_heads[number],
+            self._prefix_lengths[number] + len(encoded),
+            self._encoded_prefixes[number],
+            encoded,
+        )
+        meta_text, record = self._client.ask(number, PackedCommand(packed))
+        return cached_entry(number, self._meta(number, meta_text), record)
 
     def _meta(self, number: int, text: bytes | None) -> Meta | None:
         """Read a shard's meta, which mostly is the one that was read last."""
@@ -384,17 +400,20 @@ def _common_length(customer_ids: Sequence[str]) -> int | None:
     return length if is_alike and "".join(customer_ids).isascii() else None
 
 
-def cached_entry(meta: Meta | None, record: bytes | None) -> CachedEntry:
+def cached_entry(number: int, meta: Meta | None, record: bytes | None) -> CachedEntry:
     """Tell what of a record counts in the life of its shard's meta."""
-    if meta is None or record is None:
-        return CachedEntry(meta, has_key=record is not None, header=None, record=None)
+    if meta is None:
+        return NOTHING_CACHED._replace(has_key=record is not None)
+    if record is None:
+        return CachedEntry(number, meta, has_key=False, header=None, record=None)
     try:
         header = decode_header(record)
     except ValueError:
-        return CachedEntry(meta, has_key=True, header=None, record=None)
+        return CachedEntry(number, meta, has_key=True, header=None, record=None)
     if (header.epoch, header.incarnation) != meta.life:
-        return CachedEntry(meta, has_key=True, header=None, record=None)
-    return CachedEntry(meta, has_key=True, header=header, record=record)
+        return CachedEntry(number, meta, has_key=True, header=None, record=None)
+    # By place, as every check comes by here: names take half as long again.
+    return CachedEntry(number, meta, True, header, record)  # noqa: FBT003 - see above
 
 
 def _script(name: str) -> Script:

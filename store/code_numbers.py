@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from decision.catalog import Catalog
 from decision.catalog_history import CodeList
@@ -76,6 +76,9 @@ SELECTIONS_KEPT_MAX: Final = 1024
 """Selections that are kept ready, each for what some question asks about."""
 
 
+BASES_KEPT_MAX: Final = 1024
+"""Sets of codes that are kept ready, each as some bases name them together."""
+
 CELLS_KEPT_MAX: Final = 128
 """Lists of scopes for which a selection keeps ready which cells it means."""
 
@@ -103,6 +106,10 @@ class BasisCodes(NamedTuple):
     matrix_rows: Mapping[int, str]
     system_codes: Mapping[int, str]
     product_types: Mapping[int, str]
+
+
+NumbersOfBasis: TypeAlias = tuple[int, int, int, int]
+"""Numbers of consent type, matrix row, system code and product type, as a basis names them."""
 
 
 class BasisNumbers(NamedTuple):
@@ -154,6 +161,11 @@ class CodeNumbers:
         """Gives, for a tuple of scopes, what of a record answers for them.
 
         Worked out once, as many ask the same. Raises KeyError for a code without a number.
+        """
+        self.codes_of_basis = lru_cache(BASES_KEPT_MAX)(self._codes_of_basis)
+        """Gives the codes that a basis names by their numbers, in the same order. Raises KeyError.
+
+        Most bases name the same few together.
         """
         self.cells = lru_cache(PARTINGS_KEPT_MAX)(self._cells_of)
         """Gives the cells of a parting. Raises KeyError for a code without a number."""
@@ -252,6 +264,16 @@ class CodeNumbers:
             narrow,
             frozenset[int]().union(*(patterns_matching(number) for number in by_number)),
             lru_cache(CELLS_KEPT_MAX)(find_cells),
+        )
+
+    def _codes_of_basis(self, numbers: NumbersOfBasis) -> tuple[str, str, str, str]:
+        consent_type, row, system_code, product_type = numbers
+        consent_types, rows, system_codes, product_types = self.basis_codes
+        return (
+            consent_types[consent_type],
+            rows[row],
+            system_codes[system_code],
+            product_types[product_type],
         )
 
     def _cells_of(self, parting: Parting) -> Cells:

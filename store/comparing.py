@@ -212,7 +212,7 @@ def _verdict(
     entry: CachedEntry, before: StoredCustomer | None, after: StoredCustomer | None
 ) -> Verdict:
     """Judge an entry that was read between two readings of PostgreSQL."""
-    meta, has_key, header, record = entry
+    _, meta, has_key, header, record = entry
     if meta is None or (record is None and (has_key or not meta.is_complete)):
         return Verdict.MISSING
     is_applied = before is not None and meta.life == before.life and meta.applied_seq >= before.seq

@@ -104,8 +104,18 @@ def _encode_consent(consent: Consent) -> tuple[Json, Json]:
 
 def _with_product(body: Json, product: Product) -> tuple[Json, Json]:
     system_code, product_type, series, number = product
-    body["product"] = _given(system_code=system_code, product_type=product_type)
-    personal = _given(series=series, number=number)
+    # Written out, as most events pass here.
+    public: Json = {}
+    if system_code:
+        public["system_code"] = system_code
+    if product_type:
+        public["product_type"] = product_type
+    body["product"] = public
+    personal: Json = {}
+    if series:
+        personal["series"] = series
+    if number:
+        personal["number"] = number
     return body, {"product": personal} if personal else {}
 
 

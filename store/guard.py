@@ -42,13 +42,13 @@ class ClockReading(NamedTuple):
         So a machine whose clock was set wrongly neither revives what has lapsed nor begins early.
         """
         now = boot_nanoseconds()
-        drift = (now - self.received_at_nanoseconds) // CLOCK_DRIFT_PARTS
-        earliest = now - self.received_at_nanoseconds - drift
-        latest = now - self.sent_at_nanoseconds + drift
-        return max(
-            self.instant + earliest // _NANOSECONDS_PER_MICROSECOND,
-            min(instant, self.instant + latest // _NANOSECONDS_PER_MICROSECOND + 1),
-        )
+        read, sent_at, received_at = self
+        drift = (now - received_at) // CLOCK_DRIFT_PARTS
+        earliest = read + (now - received_at - drift) // _NANOSECONDS_PER_MICROSECOND
+        if instant <= earliest:
+            return earliest
+        latest = read + (now - sent_at + drift) // _NANOSECONDS_PER_MICROSECOND + 1
+        return min(instant, latest)
 
 
 @dataclass(frozen=True, slots=True)

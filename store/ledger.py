@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, bindparam, cast,
 from decision.events import EventKind, NewEvent, TimelineEvent, effective_at
 from decision.instants import FOREVER, Instant
 from store import chain
-from store.database import Query, Rows, ask, insert_rows
+from store.database import Query, Rows, ask, insert_rows, text_array
 from store.event_codec import decode_body, decode_event, encode_event
 from store.schema import event, event_personal, event_void, subject
 from store.subjects import ROOTS_OF_SUBJECTS, ShardPosition
@@ -57,15 +57,15 @@ class Appended(NamedTuple):
 
 def append(
     connection: Connection,
-    appended: Iterable[Appended],
+    appended: Sequence[Appended],
     positions: dict[int, ShardPosition],
 ) -> None:
     """Append events to the chains of their shards, moving `positions`; the shards are locked."""
     rows = []
     personal_rows = []
-    for new, of_subject, shard, recorded_at, facts in appended:
+    salts = chain.new_salts(len(appended))
+    for salt, (new, of_subject, shard, recorded_at, facts) in zip(salts, appended, strict=True):
         kind, body, personal = encode_event(new)
-        salt = chain.new_salt()
         personal_json = chain.canonical_json(personal)
         seq, chain_length, chain_hash, incarnation = positions[shard]
         columns = _Columns(
@@ -183,7 +183,7 @@ TIMELINES_OF_PERSONS: Final = _timelines_of(
 
 def find_events(connection: Connection, event_ids: Collection[str]) -> dict[str, StoredEvent]:
     """Give the events with these ids that the ledger has, whether void or not."""
-    [rows] = ask(connection, [FIND_EVENTS(event_ids=list(event_ids))])
+    [rows] = ask(connection, [FIND_EVENTS(event_ids=text_array(event_ids))])
     return events_of_rows(rows)
 
 

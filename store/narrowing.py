@@ -26,6 +26,9 @@ class FloorsOfMembers:
         self._narrowing = written.narrowing
         self._losing = _by_customer_id(written.narrowing.customers)
         self._standing = _by_customer_id(written.standing)
+        self._nothing = Narrowing(
+            written.narrowing.epoch, narrowed_at=written.narrowing.narrowed_at
+        )
 
     def narrowing_of(
         self, body: Body, recorded_at: Instant, members: Sequence[Member]
@@ -37,6 +40,8 @@ class FloorsOfMembers:
         everybody has been told yet, and it is to be effective nevertheless.
         """
         floors = self._standing if _may_take_away(body, self._catalog) else self._losing
+        if not floors:
+            return self._nothing
         return Narrowing(
             self._narrowing.epoch,
             [

@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 
 from decision.instants import Instant
 from store.chain import canonical_json
-from store.change_codec import EncodedChange
 from store.database import insert_rows
 from store.floors import NOW_AHEAD_MICROSECONDS_MAX, CustomerFloor
 from store.subjects import Member, ShardPosition
@@ -43,12 +42,15 @@ class Loss(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """That a customer id's record is due, what changed for it and why, and what it lost if any."""
+    """That a customer id's record is due, what changed for it and why, and what it lost if any.
+
+    The changes are JSON, as `change_codec.encode_changes` writes it.
+    """
 
     member: Member
     root: int
     cause: Mapping[str, object]
-    changes: list[EncodedChange]
+    changes: str
     loss: Loss | None = None
 
 
@@ -83,7 +85,7 @@ def append_notices(
                 root,
                 recorded_at,
                 canonical_json(cause),
-                canonical_json(changes),
+                changes,
                 *(loss or (None, None)),
             )
         )

@@ -8,7 +8,7 @@ transaction: one that dies has done nothing of it, and another takes it.
 import json
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -134,6 +134,33 @@ def remove_left(connection: Connection, texts: Collection[str]) -> None:
         )
 
 
+class Pieces:
+    """Pieces of one kind, one for each of some lanes, and what came of those that are done.
+
+    Of the pieces of one lane only one is out at a time, in the order in which they are settled.
+    """
+
+    def __init__(self, by_lane: Mapping[int, bytes]) -> None:
+        """Have these payloads done."""
+        self.left: Final = dict(by_lane)
+        """What nobody was handed yet, by lane."""
+        self.outcomes: Final[list[bytes]] = []
+        """In no order."""
+        self._count = len(by_lane)
+
+    @property
+    def are_done(self) -> bool:
+        """Whether every outcome is there."""
+        return len(self.outcomes) == self._count
+
+
+class _Out(NamedTuple):
+    """A piece that was handed over and is not done yet, as far as is known."""
+
+    pieces: Pieces
+    lane: int
+
+
 class PieceDesk:
     """Hands over pieces of one owner and waits for their outcomes.
 
@@ -159,25 +186,31 @@ class PieceDesk:
         self._owner = owner
         self._claim = claim
         self._hold_claim = hold_claim
+        self._out: dict[int, _Out] = {}
         driver: Any = listening.connection.driver_connection
         self._driver: psycopg.Connection[Any] = driver
         self._driver.execute(f"LISTEN {DONE_CHANNEL}")
 
     def settle(
-        self, kind: str, payloads: Sequence[bytes], ask_whether_to_stop: Callable[[], None]
-    ) -> list[bytes]:
+        self,
+        kind: str,
+        pieces: Pieces,
+        ask_whether_to_stop: Callable[[], None],
+        following: Callable[[], Pieces | None] = lambda: None,
+    ) -> Sequence[bytes]:
         """Have pieces done by workers and give their outcomes, in no order.
 
-        `ask_whether_to_stop` is called now and then, and may raise; the pieces that nobody is at
-        are not done then. Raises UnavailableError when no piece was done for IDLE_SECONDS_MAX,
-        PieceFailedError, and whatever `hold_claim` raises.
+        Where a lane is free already, it is given to the pieces of `following`, which MUST be the
+        next to be settled. `ask_whether_to_stop` is called now and then, and may raise; the pieces
+        that nobody is at are not done then. Raises UnavailableError when no piece was done for
+        IDLE_SECONDS_MAX, PieceFailedError, and whatever `hold_claim` raises.
         """
         try:
-            run_transaction(self._engine, lambda connection: self.stage(connection, kind, payloads))
-            return self._wait_for(len(payloads), ask_whether_to_stop)
+            self._settle(kind, pieces, ask_whether_to_stop, following)
         except BaseException:
             self._withdraw()
             raise
+        return pieces.outcomes
 
     def clear(self) -> None:
         """Remove what earlier desks of this owner left, once no worker is at it any more.
@@ -197,53 +230,88 @@ class PieceDesk:
         )
 
     def close(self) -> None:
-        """Stop listening. The connection can be used for something else again."""
+        """Take back what is not done, and stop listening.
+
+        The connection can be used for something else again.
+        """
+        if self._out:
+            self._withdraw()
         # A connection that is broken listens no more.
         with suppress(psycopg.OperationalError):
             self._driver.execute(f"UNLISTEN {DONE_CHANNEL}")
 
-    def stage(self, connection: Connection, kind: str, payloads: Sequence[bytes]) -> None:
-        """Hand over pieces with the commit of this transaction, which holds the claim until then.
+    def stage(self, connection: Connection, kind: str, payloads: Sequence[bytes]) -> Sequence[int]:
+        """Hand over pieces with the commit of this transaction, and give their numbers.
 
-        Raises whatever `hold_claim` raises.
+        It holds the claim until then. Raises whatever `hold_claim` raises.
         """
         self._hold_claim(connection)
-        connection.execute(
-            insert(work_piece).values(staged_at=_NOW),
+        numbers = connection.scalars(
+            insert(work_piece)
+            .values(staged_at=_NOW)
+            .returning(work_piece.c.number, sort_by_parameter_order=True),
             [
                 {"kind": kind, "owner": self._owner, "claim": self._claim, "payload": payload}
                 for payload in payloads
             ],
-        )
+        ).all()
         call_workers(connection)
+        return numbers
 
-    def _wait_for(self, count: int, ask_whether_to_stop: Callable[[], None]) -> list[bytes]:
-        outcomes: list[bytes] = []
+    def _settle(
+        self,
+        kind: str,
+        pieces: Pieces,
+        ask_whether_to_stop: Callable[[], None],
+        following: Callable[[], Pieces | None],
+    ) -> None:
         heard_at = time.monotonic()
         while True:
-            found = run_transaction(self._engine, self._collect)
-            outcomes += found
-            if _FAILED in found:
-                raise PieceFailedError
-            if len(outcomes) >= count:
-                return outcomes
-            if found:
+            if self._exchange(kind, pieces, following()):
                 heard_at = time.monotonic()
             elif time.monotonic() - heard_at > IDLE_SECONDS_MAX:
                 message = "no worker does what an import has to have done: send it again later"
                 raise UnavailableError(message)
+            if pieces.are_done:
+                return
             ask_whether_to_stop()
             for _ in self._driver.notifies(timeout=LOOK_SECONDS, stop_after=1):
                 pass
 
-    def _collect(self, connection: Connection) -> list[bytes]:
+    def _exchange(self, kind: str, pieces: Pieces, following: Pieces | None) -> bool:
+        """Collect what is done, and hand over what may be done now; tell whether anything was."""
+
+        def work(connection: Connection) -> tuple[Mapping[int, bytes], Mapping[int, _Out]]:
+            done = self._collect(connection)
+            taken = {out.lane for number, out in self._out.items() if number not in done}
+            chosen: dict[int, _Out] = {}
+            for some in (pieces, following) if following is not None else (pieces,):
+                for lane in some.left.keys() - taken - chosen.keys():
+                    chosen[lane] = _Out(some, lane)
+            if not chosen:
+                return done, {}
+            payloads = [out.pieces.left[out.lane] for out in chosen.values()]
+            numbers = self.stage(connection, kind, payloads)
+            return done, dict(zip(numbers, chosen.values(), strict=True))
+
+        done, staged = run_transaction(self._engine, work)
+        for number, outcome in done.items():
+            if outcome == _FAILED:
+                raise PieceFailedError
+            self._out.pop(number).pieces.outcomes.append(outcome)
+        for out in staged.values():
+            del out.pieces.left[out.lane]
+        self._out |= staged
+        return bool(done or staged)
+
+    def _collect(self, connection: Connection) -> Mapping[int, bytes]:
         rows = connection.execute(
             delete(work_piece)
             .where(work_piece.c.claim == self._claim)
             .where(work_piece.c.outcome.is_not(None))
-            .returning(work_piece.c.outcome)
+            .returning(work_piece.c.number, work_piece.c.outcome)
         )
-        return [bytes(outcome) for outcome in rows.scalars()]
+        return {row.number: bytes(row.outcome) for row in rows}
 
     def _withdraw(self) -> None:
         """Take back what nobody is at; whoever is at one may finish it."""

@@ -33,7 +33,7 @@ ROWS_PER_BATCH: Final = 500
 BATCHES_PER_TURN_MAX: Final = 20
 """Batches of one shard before the next shard has its turn."""
 
-POLL_SECONDS: Final = 0.1
+POLL_SECONDS: Final = 0.25
 """How often projecting looks for rows of which nobody told it."""
 
 BACKOFF_SECONDS_MAX: Final = 0.5

@@ -18,7 +18,11 @@ from decision.catalog_history import (
     codes_of_wordings,
     faults_against_history,
 )
-from decision.document_reader import problem_of_characters, problem_of_identifier
+from decision.document_reader import (
+    FREE_TEXT_LENGTH_MAX,
+    problem_of_characters,
+    problem_of_identifier,
+)
 from decision.errors import (
     AbortedError,
     AlreadyExistsError,
@@ -28,7 +32,6 @@ from decision.errors import (
     InvalidArgumentError,
     PublicationRefusedError,
 )
-from decision.event_rules import FREE_TEXT_LENGTH_MAX
 from decision.instants import Instant
 from store import chain
 from store.code_numbers import CodeNumbers

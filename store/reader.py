@@ -17,7 +17,6 @@ from decision.scopes import Scope
 from decision.timeline import NOBODY, PermissionTimeline
 from store.cache import NOTHING_CACHED, Cache, CachedEntry
 from store.catalog_steps import CatalogSteps
-from store.code_numbers import Selection
 from store.database import reading
 from store.guard import Guard, GuardKeeper
 from store.ledger_clock import read_now
@@ -145,16 +144,34 @@ class PermissionReader:
         now = guard.now()
         wanted = None if scopes is None else tuple(scopes)
         asked = _Asked(wanted, token, now, now if at is None else max(at, now), is_for_later)
-        judged = [
-            self._from_cache(entry, customer_id, published, asked, guard)
-            for customer_id, entry in zip(customer_ids, entries, strict=True)
-        ]
+        judged: list[Permissions | None] = []
+        found_all: list[Permissions] = []
+        # A loop, and what is rare apart: a comprehension would make its own frame for every check.
+        for customer_id, entry in zip(customer_ids, entries, strict=True):
+            found = self._from_cache(entry, customer_id, published, asked, guard)
+            judged.append(found)
+            if found is not None:
+                found_all.append(found)
         leased = guard.is_lease_valid()
-        if leased and None not in judged:
-            return judged  # type: ignore[return-value]  # none of them is None
+        if leased and len(found_all) == len(judged):
+            return found_all
+        metas = [entry.meta for entry in entries]
+        return self._read_missed(customer_ids, metas, judged, wanted, guard, leased=leased)
+
+    def _read_missed(
+        self,
+        customer_ids: Sequence[str],
+        metas: Sequence[Meta | None],
+        judged: Sequence[Permissions | None],
+        wanted: tuple[Scope, ...] | None,
+        guard: Guard,
+        *,
+        leased: bool,
+    ) -> list[Permissions]:
+        """Read from PostgreSQL what the cache could not tell, and without a lease everything."""
         missed = {
-            customer_id: entry.meta
-            for customer_id, entry, found in zip(customer_ids, entries, judged, strict=True)
+            customer_id: meta
+            for customer_id, meta, found in zip(customer_ids, metas, judged, strict=True)
             if found is None or not leased
         }
         try:
@@ -190,8 +207,10 @@ class PermissionReader:
     ) -> PublishedCatalog:
         """Give the newest catalog, at least the newest that anybody told of."""
         told = max(guard.publication, token.publication if token is not None else 0)
-        for entry in entries:
-            told = max(told, _newest_told_by(entry))
+        for _, meta, _, header, _ in entries:
+            if meta is not None:
+                of_record = header.publication if header is not None else 0
+                told = max(told, of_record, meta.publication, meta.newest_publication)
         known = self._catalogs.known(told, guard.epoch)
         if known is not None:
             return known
@@ -207,11 +226,11 @@ class PermissionReader:
         guard: Guard,
     ) -> Permissions | None:
         """Give what a cached entry says if it counts, leases aside: None is a miss."""
-        meta, has_key, header, record = entry
+        number, meta, has_key, header, record = entry
         # A number means another publication in another life of the ledger.
         if meta is None or published.epoch != guard.epoch:
             return None
-        if not _is_reached(customer_id, meta, header, asked.token, guard):
+        if not _is_reached(number, customer_id, meta, header, asked.token, guard):
             return None
         if record is None or header is None:
             # A key that holds nothing of use says nothing, not even that nobody is known by it.
@@ -270,10 +289,14 @@ class PermissionReader:
 
 
 def _is_reached(
-    customer_id: str, meta: Meta, header: Header | None, token: Token | None, guard: Guard
+    number: int,
+    customer_id: str,
+    meta: Meta,
+    header: Header | None,
+    token: Token | None,
+    guard: Guard,
 ) -> bool:
     """Apply the allow rule to an entry, leases and catalogs aside (`design.md`, step 5)."""
-    number = shard_of(customer_id)
     return (
         guard.is_of_epoch(meta)
         and guard.is_shard_reached(number, meta)
@@ -286,17 +309,13 @@ def _timeline_in(
     record: bytes, header: Header, published: PublishedCatalog, asked: _Asked, *, is_newest: bool
 ) -> PermissionTimeline:
     """Read what a record says, as far as is asked; other catalogs ask for more of it than is."""
-    selection = _selection(published, asked.scopes)
-    if is_newest and selection is not None and not asked.is_for_later:
-        return decode_at(record, header, published.numbers, selection, asked.at)
-    return decode(record, published.numbers, selection).timeline
-
-
-def _newest_told_by(entry: CachedEntry) -> int:
-    if entry.meta is None:
-        return 0
-    of_record = entry.header.publication if entry.header is not None else 0
-    return max(of_record, entry.meta.publication, entry.meta.newest_publication)
+    numbers = published.numbers
+    if asked.scopes is None:
+        return decode(record, numbers).timeline
+    selection = numbers.selection(asked.scopes)
+    if is_newest and not asked.is_for_later:
+        return decode_at(record, header, numbers, selection, asked.at)
+    return decode(record, numbers, selection).timeline
 
 
 def _from_postgresql(
@@ -304,14 +323,10 @@ def _from_postgresql(
 ) -> Permissions:
     if found is None:
         return _nobodys(loaded.published, loaded.now, is_from_cache=False)
-    header, timeline = decode(
-        found.record, loaded.published.numbers, _selection(loaded.published, scopes)
-    )
+    numbers = loaded.published.numbers
+    selection = None if scopes is None else numbers.selection(scopes)
+    header, timeline = decode(found.record, numbers, selection)
     return _permissions(header, timeline, loaded.published, loaded.now, is_from_cache=False)
-
-
-def _selection(published: PublishedCatalog, scopes: tuple[Scope, ...] | None) -> Selection | None:
-    return None if scopes is None else published.numbers.selection(scopes)
 
 
 def _nobodys(published: PublishedCatalog, now: Instant, *, is_from_cache: bool) -> Permissions:

@@ -34,6 +34,7 @@ from store.database import (
     ask,
     run_transaction,
     run_transaction_asking,
+    text_array,
 )
 from store.erased import being_erased, subjects_being_erased
 from store.ledger import StoredEvent
@@ -47,6 +48,7 @@ from store.state_writing import Rewrite, rewrite_of
 from store.states import StoredState
 from store.subjects import (
     FIND_SUBJECTS,
+    Member,
     Person,
     lock_persons_asking,
     make_missing_subjects,
@@ -329,44 +331,35 @@ class TimelineRun:
         self, events: Sequence[NewEvent], known: "Known", *, commits: bool
     ) -> dict[str, Recorded]:
         connection, recording = self._connection, self._recording
-        subjects = make_missing_subjects(
-            connection, {event.customer_id for event in events}, known.subjects
-        )
-        numbers = [subjects[customer_id] for customer_id in {one.customer_id for one in events}]
-        persons, [timelines, before] = lock_persons_asking(
-            connection,
-            numbers,
-            [
-                ledger.TIMELINES_OF_PERSONS(subjects=numbers, known_at=FOREVER),
-                states.STATES_OF_PERSONS(subjects=numbers),
-            ],
-        )
-        held_up = subjects_being_erased(persons.values())
-        events = [event for event in events if subjects[event.customer_id] not in held_up]
-        persons = {root: person for root, person in persons.items() if not person.is_erased}
-        if not events:
-            return {}
+        customer_ids = {event.customer_id for event in events}
+        subjects, made = make_missing_subjects(connection, customer_ids, known.subjects)
+        numbers = [subjects[customer_id] for customer_id in customer_ids]
+        found = _lock_and_read(connection, [number for number in numbers if number not in made])
+        held_up = subjects_being_erased(found.persons.values())
+        if held_up:
+            events = [event for event in events if subjects[event.customer_id] not in held_up]
+            if not events:
+                return {}
+        there = {root: person for root, person in found.persons.items() if not person.is_erased}
+        persons = {**there, **made}
         self._mark_used(connection, recording, events)
+        shards = {customer_id: shard_of(customer_id) for customer_id in customer_ids}
         entries = [
-            Entry(event, subjects[event.customer_id], shard_of(event.customer_id))
-            for event in events
+            Entry(event, subjects[event.customer_id], shards[event.customer_id]) for event in events
         ]
-        rewrites = self._fold(
-            persons,
-            entries,
-            ledger.timelines_of_rows(timelines),
-            states.stored_states(before),
-        )
+        rewrites = self._fold(persons, entries, found.timelines, found.states)
         written = finish(connection, self._catalogs, recording, entries, rewrites, commits=commits)
         self.batches = written.batches
         events_of_subject = {
             subject: rewrite.folded.events for rewrite in rewrites for subject in rewrite.previous
         }
-        members_of_subject = {
-            member.subject: person.members
-            for person in persons.values()
-            for member in person.members
-        }
+        members_of_subject: dict[int, Sequence[Member]] = {}
+        positions_of_subject: dict[int, Mapping[int, int]] = {}
+        for person in persons.values():
+            positions = {member.shard: written.positions[member.shard] for member in person.members}
+            for member in person.members:
+                members_of_subject[member.subject] = person.members
+                positions_of_subject[member.subject] = positions
         floors = FloorsOfMembers(written, recording.published.catalog)
         return {
             entry.event.event_id: Recorded(
@@ -375,10 +368,7 @@ class TimelineRun:
                 is_repeated=False,
                 epoch=recording.epoch,
                 is_epoch_settled=recording.is_epoch_settled,
-                positions={
-                    member.shard: written.positions[member.shard]
-                    for member in members_of_subject[entry.subject]
-                },
+                positions=positions_of_subject[entry.subject],
                 published=recording.published,
                 events=events_of_subject[entry.subject],
                 narrowing=floors.narrowing_of(
@@ -431,10 +421,33 @@ class Known(NamedTuple):
         return cls(ledger.events_of_rows(stored), subjects_of_rows(subjects))
 
 
+class _Found(NamedTuple):
+    """People who were there before, locked, with what is kept of them."""
+
+    persons: Mapping[int, Person]
+    timelines: dict[int, list[TimelineEvent]]
+    states: Mapping[int, StoredState]
+
+
+def _lock_and_read(connection: Connection, numbers: Sequence[int]) -> _Found:
+    """Lock the persons to whom some subjects belong, and read what is kept of them."""
+    if not numbers:
+        return _Found({}, {}, {})
+    persons, [timelines, before] = lock_persons_asking(
+        connection,
+        numbers,
+        [
+            ledger.TIMELINES_OF_PERSONS(subjects=numbers, known_at=FOREVER),
+            states.STATES_OF_PERSONS(subjects=numbers),
+        ],
+    )
+    return _Found(persons, ledger.timelines_of_rows(timelines), states.stored_states(before))
+
+
 def _what_is_known(events: Sequence[NewEvent]) -> Sequence[Question]:
     return (
-        ledger.FIND_EVENTS(event_ids=list({event.event_id for event in events})),
-        FIND_SUBJECTS(customer_ids=list({event.customer_id for event in events})),
+        ledger.FIND_EVENTS(event_ids=text_array({event.event_id for event in events})),
+        FIND_SUBJECTS(customer_ids=text_array({event.customer_id for event in events})),
     )
 
 

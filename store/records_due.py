@@ -7,7 +7,8 @@ from sqlalchemy import BigInteger, Engine, SmallInteger, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from store.database import reading_once
-from store.schema import customer, outbox, state, subject
+from store.schema import outbox, state, subject
+from store.subjects import customer_id_of
 
 _RANGES: Final = (
     func.unnest(
@@ -31,10 +32,7 @@ _RECORDS_DUE: Final = (
     select(
         outbox.c.shard,
         outbox.c.seq,
-        select(customer.c.customer_id)
-        .where(customer.c.subject == outbox.c.subject)
-        .scalar_subquery()
-        .label("customer_id"),
+        customer_id_of(outbox.c.subject),
         select(state.c.record).where(state.c.subject == _ROOT).scalar_subquery().label("record"),
     )
     .select_from(_RANGES)

@@ -98,7 +98,7 @@ class Connection:
 
     def ask(self, command: Command) -> Any:  # noqa: ANN401 - replies are of any shape
         """Send a command and wait for its reply, as `send` and `receive` do."""
-        self._send(_packed(command))
+        self._send(command.packed if type(command) is PackedCommand else _packed(command))
         return self.receive()
 
     def send(self, commands: Sequence[Command]) -> None:

@@ -23,7 +23,7 @@ from decision.changes import (
 from decision.instants import Instant
 from decision.timeline import NOBODY, PermissionTimeline
 from store import record
-from store.change_codec import EncodedChange, encode_changes
+from store.change_codec import NO_CHANGES, encode_changes
 from store.database import ROWS_PER_INSERT_MAX, Query, array_text, insert_rows, send
 from store.floors import NOW_AHEAD_MICROSECONDS_MAX
 from store.outbox import BY_TIME, Loss, Notice
@@ -149,8 +149,8 @@ class StateWriter:
             for number, before, after in self._permissions_otherwise(rewrite, rewrite.stored)
         ]
         return StateRows(
-            [rewrite.folded.person.root for rewrite in rewrites],
-            [rewrite.folded.person.root for rewrite in whole],
+            _roots_kept(rewrites),
+            _roots_kept(whole),
             otherwise,
             [self._state_row(rewrite) for rewrite in rewrites],
             permissions,
@@ -171,7 +171,8 @@ class StateWriter:
             scopes=array_text(one.scope for one in otherwise),
             subjects=array_text(one.root for one in otherwise),
         )
-        send(self._connection, forget)
+        if rows.roots:
+            send(self._connection, forget)
         insert_rows(self._connection, "state", _STATE_COLUMNS, rows.states)
         insert_rows(
             self._connection,
@@ -185,6 +186,7 @@ class StateWriter:
                     for start, end in one.after
                 ),
             ],
+            are_integers=True,
         )
         insert_rows(self._connection, "unmatched", _UNMATCHED_COLUMNS, rows.unmatched)
 
@@ -218,7 +220,7 @@ class StateWriter:
         """Give the notices to append about new states."""
         return [notice for rewrite in rewrites for notice in self._notices(rewrite)]
 
-    def _state_row(self, rewrite: Rewrite) -> Sequence[object]:
+    def _state_row(self, rewrite: Rewrite) -> tuple[object, ...]:
         person, timeline = rewrite.folded.person, rewrite.folded.timeline
         version = new_version(rewrite)
         # A machine whose clock is behind may not begin to watch what was told of already.
@@ -246,7 +248,7 @@ class StateWriter:
             watched_through,
         )
 
-    def _permission_rows(self, rewrite: Rewrite) -> Iterable[Sequence[object]]:
+    def _permission_rows(self, rewrite: Rewrite) -> Iterable[tuple[object, ...]]:
         timeline = rewrite.folded.timeline
         ended_before = self._now - record.TRIM_MARGIN_MICROSECONDS
         for scope, intervals in allowed_intervals_by_scope(timeline, ended_before):
@@ -278,7 +280,7 @@ class StateWriter:
             found = compared.get(id(before))
             if found is None:
                 found = compared[id(before)] = self._compare(before, rewrite)
-            if found.lapses:
+            if found.lapses != NO_CHANGES:
                 yield Notice(member, root, BY_TIME, found.lapses)
             yield Notice(member, root, rewrite.cause, found.changes, found.loss)
 
@@ -288,7 +290,7 @@ class StateWriter:
         catalog, numbers = published.catalog, published.numbers
         if stored is None:
             changes = permission_changes(NOBODY, catalog, after, catalog, self._now)
-            return _Comparison([], encode_changes(changes, numbers), None)
+            return _Comparison(NO_CHANGES, encode_changes(changes, numbers), None)
         before = stored.timeline(numbers)
         before_catalog = self._catalogs.by_number(self._connection, stored.publication).catalog
         now = stored.changes_from(self._now)
@@ -342,9 +344,9 @@ class StateRows(NamedTuple):
     roots: Sequence[int]
     roots_with_all_permissions: Sequence[int]
     permissions_otherwise: Sequence[_PermissionsOtherwise]
-    states: Sequence[Sequence[object]]
-    permissions: Sequence[Sequence[object]]
-    unmatched: Sequence[Sequence[object]]
+    states: Sequence[tuple[object, ...]]
+    permissions: Sequence[tuple[object, ...]]
+    unmatched: Sequence[tuple[object, ...]]
 
     @property
     def count_max(self) -> int:
@@ -368,7 +370,12 @@ _PERMISSION_COLUMNS: Final = ("scope", "subject", "allowed_from", "allowed_until
 _UNMATCHED_COLUMNS: Final = ("event_id", "subject", "cause", "consent_types", "matrix_row_id")
 
 
-def _unmatched_rows(rewrite: Rewrite) -> Iterable[Sequence[object]]:
+def _roots_kept(rewrites: Iterable[Rewrite]) -> list[int]:
+    """Give the roots of which something may be kept: not of who is new."""
+    return [rewrite.folded.person.root for rewrite in rewrites if not rewrite.folded.person.is_new]
+
+
+def _unmatched_rows(rewrite: Rewrite) -> Iterable[tuple[object, ...]]:
     for missed in rewrite.folded.folded.unmatched:
         yield (
             missed.event_id,
@@ -382,8 +389,8 @@ def _unmatched_rows(rewrite: Rewrite) -> Iterable[Sequence[object]]:
 class _Comparison(NamedTuple):
     """What a member's new state changes against the one under which it answered before."""
 
-    lapses: list[EncodedChange]
-    changes: list[EncodedChange]
+    lapses: str
+    changes: str
     loss: Loss | None
 
 

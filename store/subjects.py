@@ -9,7 +9,9 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     Connection,
+    Label,
     bindparam,
     case,
     func,
@@ -27,6 +29,7 @@ from store.database import (
     ask,
     insert_rows,
     send,
+    text_array,
 )
 from store.schema import customer, merge_link, shard, state, subject
 from store.sharding import shard_of
@@ -41,11 +44,15 @@ class Member(NamedTuple):
 
 
 class Person(NamedTuple):
-    """A root subject, locked by the transaction that found it, with all that are merged into it."""
+    """A root subject, locked by the transaction that found it, with all that are merged into it.
+
+    One that `is_new` was made by this transaction: nothing of it is kept yet.
+    """
 
     root: int
     members: Sequence[Member]
     is_named_by_merge: bool
+    is_new: bool = False
     is_erased: bool = False
 
     @property
@@ -62,16 +69,20 @@ FIND_SUBJECTS: Final = Query(
 )
 """The subjects of `customer_ids`, for `subjects_of_rows`."""
 # In the order of the ids, so that two transactions can not wait for each other.
-_MAKE_CUSTOMERS: Final = text(
-    """
-    INSERT INTO customer (customer_id, subject)
-    SELECT customer_id, number
-    FROM unnest(CAST(:customer_ids AS text[]), CAST(:numbers AS bigint[]))
-        WITH ORDINALITY AS new (customer_id, number, place)
-    ORDER BY place
-    ON CONFLICT DO NOTHING
-    RETURNING customer_id
-    """
+_MAKE_CUSTOMERS: Final = Query(
+    text(
+        """
+        INSERT INTO customer (customer_id, subject)
+        SELECT customer_id, nextval('subject_number')
+        FROM (
+            SELECT customer_id
+            FROM unnest(CAST(:customer_ids AS text[])) WITH ORDINALITY AS new (customer_id, place)
+            ORDER BY place
+        ) AS in_order
+        ON CONFLICT DO NOTHING
+        RETURNING customer_id, subject
+        """
+    )
 )
 ROOTS_OF_SUBJECTS: Final = func.array(
     select(subject.c.root)
@@ -84,17 +95,28 @@ _LOCKED_ROOTS: Final = Query(
     .order_by(subject.c.number)
     .with_for_update()
 )
+
+
+def customer_id_of(number: Column[int]) -> Label[str]:
+    """Give the column `customer_id` for a column of subjects; none where it was erased.
+
+    It is not a join, for which PostgreSQL may read the whole table: see `ledger`.
+    """
+    return (
+        select(customer.c.customer_id)
+        .where(customer.c.subject == number)
+        .scalar_subquery()
+        .label("customer_id")
+    )
+
+
 _PERSONS_COLUMNS: Final = select(
     subject.c.root,
     subject.c.number,
     subject.c.shard,
     subject.c.named_by_merge,
     subject.c.erased_at,
-    # Not a join, for which PostgreSQL may read the whole table: see `ledger`.
-    select(customer.c.customer_id)
-    .where(customer.c.subject == subject.c.number)
-    .scalar_subquery()
-    .label("customer_id"),
+    customer_id_of(subject.c.number),
 ).order_by(subject.c.number)
 _PERSONS: Final = Query(_PERSONS_COLUMNS.where(subject.c.root == func.any(bindparam("roots"))))
 _PERSONS_OF_SUBJECTS: Final = Query(
@@ -128,7 +150,7 @@ _MOVE_SHARDS: Final = Query(
 
 def find_subjects(connection: Connection, customer_ids: Collection[str]) -> dict[str, int]:
     """Give the subject of each customer id that has one."""
-    [rows] = ask(connection, [FIND_SUBJECTS(customer_ids=list(customer_ids))])
+    [rows] = ask(connection, [FIND_SUBJECTS(customer_ids=text_array(customer_ids))])
     return subjects_of_rows(rows)
 
 
@@ -145,14 +167,27 @@ def find_roots(connection: Connection, subjects: Collection[int]) -> dict[int, i
     return {row.number: row.root for row in rows}
 
 
-def find_or_make_subjects(connection: Connection, customer_ids: Collection[str]) -> dict[str, int]:
+def find_or_make_subjects(
+    connection: Connection, customer_ids: Collection[str]
+) -> Mapping[str, int]:
     """Give the subject of each customer id, making those that are new."""
-    return make_missing_subjects(connection, customer_ids, find_subjects(connection, customer_ids))
+    found = find_subjects(connection, customer_ids)
+    return make_missing_subjects(connection, customer_ids, found).subjects
+
+
+class Subjects(NamedTuple):
+    """Subjects by customer id, and the persons among them who are new, by root.
+
+    Nobody else sees the new ones before this transaction commits, so they need no lock.
+    """
+
+    subjects: Mapping[str, int]
+    made: Mapping[int, Person]
 
 
 def make_missing_subjects(
-    connection: Connection, customer_ids: Collection[str], found: dict[str, int]
-) -> dict[str, int]:
+    connection: Connection, customer_ids: Collection[str], found: Mapping[str, int]
+) -> Subjects:
     """Give the subject of each customer id, making those that were not `found`.
 
     New ones are made in order of their ids, so that two transactions can not wait for each other,
@@ -160,28 +195,27 @@ def make_missing_subjects(
     """
     missing = sorted(set(customer_ids) - found.keys())
     if not missing:
-        return found
-    numbers = connection.scalars(
-        text("SELECT nextval('subject_number') FROM generate_series(1, :count)"),
-        {"count": len(missing)},
-    ).all()
-    drawn = dict(zip(missing, numbers, strict=True))
-    made_ids = connection.scalars(
-        _MAKE_CUSTOMERS, {"customer_ids": missing, "numbers": list(numbers)}
-    ).all()
+        return Subjects(found, {})
+    [rows] = ask(connection, [_MAKE_CUSTOMERS(customer_ids=text_array(missing))])
+    made = {
+        number: Person(
+            number,
+            (Member(number, shard_of(customer_id), customer_id),),
+            is_named_by_merge=False,
+            is_new=True,
+        )
+        for customer_id, number in rows
+    }
     insert_rows(
         connection,
         "subject",
         ("number", "shard", "root", "named_by_merge"),
-        [
-            (drawn[customer_id], shard_of(customer_id), drawn[customer_id], False)
-            for customer_id in made_ids
-        ],
+        [(number, person.members[0].shard, number, False) for number, person in made.items()],
     )
-    if len(made_ids) < len(missing):
+    if len(made) < len(missing):
         # Somebody else made some of them in the meantime: theirs are committed by now.
-        return find_subjects(connection, customer_ids)
-    return found | drawn
+        return Subjects(find_subjects(connection, customer_ids), made)
+    return Subjects({**found, **dict(rows)}, made)
 
 
 def lock_persons(connection: Connection, subjects: Collection[int]) -> dict[int, Person]:
@@ -236,7 +270,8 @@ def _persons(rows: Rows) -> dict[int, Person]:
         if row.erased_at is not None:
             erased.add(row.root)
     return {
-        root: Person(root, found, root in named, root in erased) for root, found in members.items()
+        root: Person(root, found, root in named, is_erased=root in erased)
+        for root, found in members.items()
     }
 
 

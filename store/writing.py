@@ -163,10 +163,10 @@ def finish(
     with unawaited(connection, max(len(entries), len(notices))):
         ledger.append(
             connection,
-            (
+            [
                 ledger.Appended(entry.event, entry.subject, entry.shard, instant, entry.facts)
                 for entry, instant in zip(entries, recorded_at, strict=True)
-            ),
+            ],
             positions,
         )
         floors = append_notices(connection, notices, last, positions)

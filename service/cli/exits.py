@@ -15,7 +15,6 @@ import click
 
 from service.client import ClientProblemError, Outcome
 from service.client.credentials import CredentialsError
-from service.importing import ImportFailedError
 
 _Exception = TypeVar("_Exception", bound=click.ClickException)
 
@@ -89,7 +88,7 @@ class Command(click.Command):
             ctx.exit(Exit.INTERRUPTED)
         except ClientProblemError as error:
             raise trouble(str(error), _STATUS_OF[error.outcome]) from error
-        except (ImportFailedError, CredentialsError) as error:
+        except CredentialsError as error:
             raise trouble(str(error), Exit.USAGE) from error
         except BrokenPipeError:
             # Whoever read our output, `head` for one, has seen enough. That is no answer, so it

@@ -12,6 +12,7 @@ from service.cli.exits import Command, Exit, trouble
 from service.cli.import_view import ImportProgressView, outcome_object, show_outcome
 from service.cli.output import Output, hint
 from service.client import Client, answers_from, company_zone
+from service.importing import ImportFailedError
 from service.importing.sending import ImportStoppedError, import_task, send_file
 
 
@@ -37,12 +38,14 @@ def import_file(client: Client, output: Output, path: Path, mapping_path: Path) 
     """
     with answers_from(client.writer_address):
         zone = company_zone(client.catalog)
-    task = import_task(path, mapping_path, zone)
     try:
+        task = import_task(path, mapping_path, zone)
         with ImportProgressView(path.name) as view:
-            outcome = send_file(task, client.writer, client.writer_address, view)
+            outcome = send_file(task, client.import_events, client.writer_address, view)
     except ImportStoppedError as error:
         raise trouble(str(error), Exit.NOT_KNOWN) from error
+    except ImportFailedError as error:
+        raise trouble(str(error), Exit.USAGE) from error
     except KeyboardInterrupt:
         hint("what was sent is kept: the same command goes on from there")
         raise

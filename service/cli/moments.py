@@ -22,7 +22,7 @@ from decision.instants import (
     parse_instant_or_date,
 )
 from service.client import Client, answers_from, company_zone
-from service.importing.messages import timestamp_of
+from service.conversion.timestamps import timestamp
 
 MOMENT_METAVAR: Final = "INSTANT"
 NO_END: Final = "no end"
@@ -77,7 +77,7 @@ def timestamp_at(moment: Moment | None, client: Client) -> Timestamp | None:
     if moment is None:
         return None
     if moment.instant is not None:
-        return timestamp_of(moment.instant)
+        return timestamp(moment.instant)
     with answers_from(client.writer_address):
         zone = company_zone(client.catalog)
     if zone is None:
@@ -88,7 +88,7 @@ def timestamp_at(moment: Moment | None, client: Client) -> Timestamp | None:
     instant = _instant_in(moment.text, zone)
     if not is_in_range(instant):
         raise click.UsageError(f"{moment.text!r} lies outside the years 1900 to 9999")
-    return timestamp_of(instant)
+    return timestamp(instant)
 
 
 def _instant_in(text: str, zone: ZoneInfo) -> Instant:
@@ -100,19 +100,19 @@ def _instant_in(text: str, zone: ZoneInfo) -> Instant:
 
 def now() -> Timestamp:
     """Give the present instant, to the microsecond."""
-    return timestamp_of(from_datetime(datetime.now(UTC)))
+    return timestamp(from_datetime(datetime.now(UTC)))
 
 
-def shown_moment(timestamp: Timestamp, zone_name: str = "") -> str:
+def shown_moment(shown: Timestamp, zone_name: str = "") -> str:
     """Write an instant for people: in the zone with its offset, else in UTC with a Z."""
     if not zone_name:
-        return _without_needless(timestamp.ToDatetime(tzinfo=UTC)).replace("+00:00", "Z")
-    return _without_needless(timestamp.ToDatetime(tzinfo=UTC).astimezone(ZoneInfo(zone_name)))
+        return _without_needless(shown.ToDatetime(tzinfo=UTC)).replace("+00:00", "Z")
+    return _without_needless(shown.ToDatetime(tzinfo=UTC).astimezone(ZoneInfo(zone_name)))
 
 
-def shown_end(timestamp: Timestamp, *, is_given: bool, zone_name: str = "") -> str:
+def shown_end(shown: Timestamp, *, is_given: bool, zone_name: str = "") -> str:
     """Write the end of an interval; an open one is said in words."""
-    return shown_moment(timestamp, zone_name) if is_given else NO_END
+    return shown_moment(shown, zone_name) if is_given else NO_END
 
 
 def _without_needless(moment: datetime) -> str:

@@ -4,7 +4,13 @@ What lives here: opening channels with deadlines, retries and keep-alive, and tu
 into one line that says what to do. What is asked, and how answers look, is the caller's.
 """
 
-from service.client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_SECONDS, Client, open_client
+from service.client.channel import (
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT_SECONDS,
+    Client,
+    ImportEventsCall,
+    open_client,
+)
 from service.client.problems import (
     ClientProblemError,
     Outcome,
@@ -20,6 +26,7 @@ __all__ = [
     "DEFAULT_TIMEOUT_SECONDS",
     "Client",
     "ClientProblemError",
+    "ImportEventsCall",
     "Outcome",
     "answers_from",
     "company_zone",

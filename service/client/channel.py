@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 from maywe.v1.catalog_pb2_grpc import CatalogServiceStub
@@ -36,6 +36,12 @@ KEEP_ALIVE_MILLISECONDS: Final = 30_000
 KEEP_ALIVE_TIMEOUT_MILLISECONDS: Final = 10_000
 
 _LONG_CALLS: Final = frozenset({"ValidateCatalog", "PreviewPublication", "Publish"})
+_IMPORT_EVENTS: Final = "/maywe.v1.WriterService/ImportEvents"
+
+
+ImportEventsCall: TypeAlias = Callable[..., Any]
+"""`WriterService.ImportEvents` of requests that are bytes already: an iterator of these gives one
+of `ImportEventsResponse`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class Client:
     writer: WriterServiceStub
     catalog: CatalogServiceStub
     consent: ConsentServiceStub
+    import_events: ImportEventsCall
     decision_address: str
     writer_address: str
 
@@ -73,6 +80,7 @@ def open_client(
             WriterServiceStub(writer),
             CatalogServiceStub(writer),
             ConsentServiceStub(writer),
+            writer.stream_stream(_IMPORT_EVENTS, None, writer_pb2.ImportEventsResponse.FromString),
             decision_address,
             writer_address,
         )

@@ -19,14 +19,15 @@ from decision.reasons import Reason, verdict_of
 from service.asked import CheckQuestion
 from service.batches import Decided
 from service.checking import Check, Decision, Undetermined
-from service.conversion import wire
+from service.conversion import wire, wire_columns
 from service.conversion.decisions import (
     batch_check,
     contact_response,
     share_response,
     undetermined_fields,
 )
-from service.conversion.writing import reason_value, timestamp_fields, verdict_value
+from service.conversion.timestamps import timestamp_fields
+from service.conversion.writing import reason_value, verdict_value
 from service.errors import problem_of, status_of
 from service.judging import Judged, JudgedQuestion
 from store.judging_bases import Bases, Granted
@@ -149,7 +150,7 @@ class _Told:
         return dict(zip(self._judged.allowed, self._judged.not_after.tolist(), strict=True))
 
     def _fields(self, not_after_field: int, basis_field: int) -> Mapping[int, bytes]:
-        not_after = wire.timestamps(not_after_field, self._judged.not_after)
+        not_after = wire_columns.timestamps(not_after_field, self._judged.not_after)
         return {
             place: b"".join((end, wire.head(basis_field, len(basis)), basis))
             for place, end, basis in zip(self._judged.allowed, not_after, self._bases, strict=True)
@@ -284,8 +285,8 @@ def _bases(bases: Bases) -> list[bytes]:
         bases.event_ids,
         bases.series,
         bases.numbers,
-        wire.timestamps(_BASIS.OBTAINED_AT_FIELD_NUMBER, bases.obtained_at),
-        wire.timestamps(_BASIS.ENDS_AT_FIELD_NUMBER, bases.ends_at),
+        wire_columns.timestamps(_BASIS.OBTAINED_AT_FIELD_NUMBER, bases.obtained_at),
+        wire_columns.timestamps(_BASIS.ENDS_AT_FIELD_NUMBER, bases.ends_at),
         strict=True,
     ):
         basis, product = beginnings[granted]

@@ -6,12 +6,8 @@ from maywe.v1 import catalog_pb2
 
 from decision.errors import DocumentFault, FaultKind, FieldFault, InvalidArgumentError
 from decision.instants import Instant
-from service.conversion.writing import (
-    optional_timestamp,
-    scope_change_message,
-    scope_message,
-    timestamp,
-)
+from service.conversion.timestamps import timestamp
+from service.conversion.writing import optional_timestamp, scope_change_message, scope_message
 from service.documents import Format, format_of, read_document
 from store.preview import Effect, Preview
 from store.rollout import RolloutProgress, RolloutState

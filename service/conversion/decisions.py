@@ -9,19 +9,19 @@ from maywe.v1 import common_pb2, decision_pb2
 
 from decision.answer import ShareAnswer
 from decision.errors import FieldFault, InvalidArgumentError
+from decision.instants import FOREVER
 from decision.questions import ContactQuestion, ShareQuestion
 from decision.reasons import Reason, verdict_of
 from service.audiences import ChunkDecision
 from service.checking import Check, Decision, Undetermined
 from service.conversion import wire
 from service.conversion.reading import optional_instant
+from service.conversion.timestamps import timestamp, timestamp_fields
 from service.conversion.writing import (
     basis_fields,
     dataset_answer_message,
     optional_timestamp_fields,
     reason_value,
-    timestamp,
-    timestamp_fields,
     verdict_value,
 )
 from store.token import Token, decode_token
@@ -38,7 +38,7 @@ def contact_check(request: decision_pb2.MayContactRequest) -> Check:
         request.customer_id,
         _contact_question(request.purpose, request.channel),
         optional_instant("at", request) if request.HasField("at") else None,
-        _token(request.token),
+        decode_token(request.token) if request.token else None,
     )
 
 
@@ -82,20 +82,28 @@ def _token(text: str) -> Token | None:
     return decode_token(text) if text else None
 
 
+_VERDICT_AND_REASON: Final = {
+    reason: (verdict_value(verdict_of(reason)), reason_value(reason)) for reason in Reason
+}
+"""Of each reason the values of its verdict and of itself, looked up together."""
+
+
 def contact_response(decision: Decision) -> decision_pb2.MayContactResponse:
     """Write the answer to a contact question."""
-    ((reason, not_after, basis),) = decision.answers
+    answers, channels, version, publication, decided_at, decision_id, is_outside = decision
+    ((reason, not_after, basis),) = answers
+    verdict, reason_told = _VERDICT_AND_REASON[reason]
     return decision_pb2.MayContactResponse(
-        verdict=verdict_value(verdict_of(reason)),
-        reason=reason_value(reason),
-        not_after=optional_timestamp_fields(not_after),
-        basis=basis_fields(basis),
-        allowed_channels=decision.allowed_channels,
-        state_version=decision.state_version,
-        catalog_publication=decision.publication,
-        decided_at=timestamp_fields(decision.decided_at),
-        decision_id=decision.decision_id,
-        outside_promise=decision.is_outside_promise,
+        verdict=verdict,
+        reason=reason_told,
+        not_after=None if not_after == FOREVER else timestamp_fields(not_after),
+        basis=None if basis is None else basis_fields(basis),
+        allowed_channels=channels,
+        state_version=version,
+        catalog_publication=publication,
+        decided_at=timestamp_fields(decided_at),
+        decision_id=decision_id,
+        outside_promise=is_outside,
     )
 
 

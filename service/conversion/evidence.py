@@ -21,6 +21,7 @@ from decision.matrix import MatrixRow
 from decision.questions import ContactQuestion, ProcessQuestion, Question, ShareQuestion
 from decision.reasons import Reason, Verdict
 from decision.scopes import Scope
+from service.conversion.timestamps import timestamp
 from service.conversion.writing import (
     basis_fields,
     dataset_answer_message,
@@ -32,7 +33,6 @@ from service.conversion.writing import (
     scope_message,
     selector_message,
     source_message,
-    timestamp,
     unmatched_cause_value,
     verdict_value,
 )

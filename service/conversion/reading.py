@@ -35,9 +35,8 @@ from decision.instants import EARLIEST, FOREVER, LATEST, Instant, is_in_range
 from decision.products import Product
 from decision.scopes import ScopeKind
 from decision.selectors import Selector
+from service.conversion.timestamps import MICROSECONDS_PER_SECOND, NANOSECONDS_PER_MICROSECOND
 
-MICROSECONDS_PER_SECOND: Final = 1_000_000
-NANOSECONDS_PER_MICROSECOND: Final = 1_000
 NANOSECONDS_PER_SECOND: Final = 1_000_000_000
 
 

@@ -33,12 +33,7 @@ from decision.products import Product
 from decision.reasons import Reason, Verdict
 from decision.scopes import Scope, ScopeKind
 from decision.selectors import Selector
-from service.conversion.reading import MICROSECONDS_PER_SECOND, NANOSECONDS_PER_MICROSECOND
-
-
-def timestamp(instant: Instant) -> Timestamp:
-    """Write an instant, which is none of the open ends."""
-    return Timestamp(**timestamp_fields(instant))
+from service.conversion.timestamps import timestamp, timestamp_fields
 
 
 def optional_timestamp(instant: Instant | None) -> Timestamp | None:
@@ -50,12 +45,6 @@ def optional_timestamp(instant: Instant | None) -> Timestamp | None:
 # them where they belong, in half the time that it takes to make them apart and copy them there.
 
 
-def timestamp_fields(instant: Instant) -> dict[str, int]:
-    """Write an instant, which is none of the open ends, as the fields of a Timestamp."""
-    seconds, microseconds = divmod(instant, MICROSECONDS_PER_SECOND)
-    return {"seconds": seconds, "nanos": microseconds * NANOSECONDS_PER_MICROSECOND}
-
-
 def optional_timestamp_fields(instant: Instant | None) -> dict[str, int] | None:
     """Write an instant as the fields of a Timestamp; None and FOREVER are absent."""
     return None if instant is None or instant == FOREVER else timestamp_fields(instant)
@@ -65,14 +54,18 @@ def basis_fields(basis: Basis | None) -> dict[str, Any] | None:
     """Write what an ALLOW rests on as the fields of a Basis; None is absent."""
     if basis is None:
         return None
-    return {
-        "event_id": basis.event_id,
-        "consent_type": basis.consent_type,
-        "wording_version": basis.wording_version,
-        "product": None if basis.product is None else _product_fields(basis.product),
-        "obtained_at": timestamp_fields(basis.obtained_at),
-        "ends_at": optional_timestamp_fields(basis.ends_at),
+    event_id, consent_type, version, product, obtained_at, ends_at, _ = basis
+    fields: dict[str, Any] = {
+        "event_id": event_id,
+        "consent_type": consent_type,
+        "wording_version": version,
+        "obtained_at": timestamp_fields(obtained_at),
     }
+    if ends_at != FOREVER:
+        fields["ends_at"] = timestamp_fields(ends_at)
+    if product is not None:
+        fields["product"] = _product_fields(product)
+    return fields
 
 
 def _product_fields(product: Product) -> dict[str, str]:

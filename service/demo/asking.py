@@ -25,9 +25,9 @@ from decision.instants import from_datetime
 from service.cli.output import Cell, number
 from service.cli.words import basis_text, reason_code, verdict_text
 from service.client import Client, answers_from
+from service.conversion.timestamps import timestamp
 from service.demo import cast
 from service.demo.narration import Narrator, expect, expect_that
-from service.importing.messages import timestamp_of
 
 AUDIENCE_CHUNK_IDS: Final = 5_000
 CAMPAIGN_BEGINS_IN: Final = timedelta(hours=1)
@@ -196,7 +196,7 @@ def ask_as_campaign_engine(narrator: Narrator, client: Client, customer_ids: lis
     narrator.chapter("A campaign engine filters its audience")
     question = ContactQuestion(channel=SMS, purpose=ADVERTISING)
     # One instant for both ways of asking, lest a term ends between them.
-    at = timestamp_of(from_datetime(datetime.now(UTC) + CAMPAIGN_BEGINS_IN))
+    at = timestamp(from_datetime(datetime.now(UTC) + CAMPAIGN_BEGINS_IN))
     began = time.perf_counter()
     allowed: list[str] = []
     counts: Counter[tuple[Verdict, Reason]] = Counter()

@@ -38,12 +38,12 @@ from service.cli.words import (
     verdict_text,
 )
 from service.client import Client, answers_from
+from service.conversion.timestamps import timestamp
 from service.demo import cast
 from service.demo.asking import ADVERTISING, PHONE, SMS
 from service.demo.catalog_correction import corrected_catalog
 from service.demo.loading import PUBLICATION_SECONDS_MAX
 from service.demo.narration import Narrator, expect, expect_that
-from service.importing.messages import timestamp_of
 
 TWO_MONTHS: Final = timedelta(days=61)
 """Before now; the cast's revocation is a month ago."""
@@ -62,7 +62,7 @@ def revoke_one(narrator: Narrator, client: Client) -> None:
     request = RevokeRequest(
         event_id="demo-revocation",
         customer_id=customer_id,
-        revoked_at=timestamp_of(from_datetime(datetime.now(UTC))),
+        revoked_at=timestamp(from_datetime(datetime.now(UTC))),
         selector=Selector(purpose=ADVERTISING, channel=PHONE),
         source=Source(process="personal account", channel="mobile app"),
     )
@@ -157,7 +157,7 @@ def correct_the_matrix(narrator: Narrator, client: Client, document: str, now: I
 def answer_the_regulator(narrator: Narrator, client: Client) -> None:
     """Prove why an SMS was allowed two months ago, although it is denied now."""
     narrator.chapter("Why was this SMS allowed two months ago?")
-    then = timestamp_of(from_datetime(datetime.now(UTC) - TWO_MONTHS))
+    then = timestamp(from_datetime(datetime.now(UTC) - TWO_MONTHS))
     response = _explain(
         client,
         ExplainRequest(

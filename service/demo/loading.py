@@ -89,7 +89,7 @@ def _interrupted_import(narrator: Narrator, client: Client, task: ImportTask) ->
     view = _InterruptingView(task.path.name)
     try:
         with view:
-            send_file(task, client.writer, client.writer_address, view)
+            send_file(task, client.import_events, client.writer_address, view)
     except KeyboardInterrupt:
         if not view.is_interrupted:
             raise
@@ -98,7 +98,7 @@ def _interrupted_import(narrator: Narrator, client: Client, task: ImportTask) ->
 
 def _import(narrator: Narrator, client: Client, task: ImportTask) -> ImportOutcome:
     with ImportProgressView(task.path.name) as view:
-        outcome = send_file(task, client.writer, client.writer_address, view)
+        outcome = send_file(task, client.import_events, client.writer_address, view)
     narrator.output.heading(task.path.name)
     show_outcome(narrator.output, outcome)
     if outcome.rejects_file is not None:

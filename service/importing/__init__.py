@@ -18,7 +18,6 @@ from service.importing.rejects import RejectWriter, rejects_path
 from service.importing.rows import (
     START,
     EventRow,
-    NeutralEvent,
     Position,
     Reject,
     Row,
@@ -36,7 +35,6 @@ __all__ = [
     "FileUnreadableError",
     "ImportFailedError",
     "MappingInvalidError",
-    "NeutralEvent",
     "Position",
     "Reject",
     "RejectWriter",

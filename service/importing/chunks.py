@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from maywe.v1.writer_pb2 import ImportEventsRequest
+from maywe.v1.writer_pb2 import ImportChunk, ImportEventsRequest, ImportItem
 
-from service.importing.messages import EventFields, EventUnsayableError, event_fields
+from service.conversion import wire
 from service.importing.rows import START, EventRow, Position, Reject, Row, Tally
 
 EVENTS_PER_CHUNK_MAX: Final = 5_000
@@ -23,15 +23,16 @@ BYTES_PER_CHUNK_MAX: Final = 3 * 1024 * 1024
 ROWS_PER_CHUNK_MAX: Final = 10_000
 """Rejected rows too are held until their chunk is answered, so that rejects are in order."""
 
+_POSITION_HEAD: Final = wire.varint(ImportItem.POSITION_FIELD_NUMBER << wire.FIELD_SHIFT)
+
 
 @dataclass(slots=True)
 class Chunk:
-    """Rows in the order of the file: the events to send, the rejects between them, the counts.
+    """Rows in the order of the file: the events to send, the rejects between them, the counts."""
 
-    Events are put into the request as they come: copying a message costs as much as making it.
-    """
+    items: list[bytes] = field(default_factory=list)
+    """The events with their positions, as they stand in the bytes of a request."""
 
-    request: ImportEventsRequest = field(default_factory=ImportEventsRequest)
     event_rows: dict[int, EventRow] = field(default_factory=dict)
     """By position, which is the number of the row's first line."""
 
@@ -55,36 +56,43 @@ class Chunk:
         """The position of the last event; there has to be one."""
         return next(reversed(self.event_rows))
 
-    def add(self, row: Row, fields: EventFields | None) -> None:
-        """Add a row, with the fields of its message when it is an event."""
+    @property
+    def request(self) -> bytes:
+        """The bytes of the ImportEventsRequest in which the events are sent."""
+        chunk = b"".join(self.items)
+        return wire.delimited(ImportEventsRequest.CHUNK_FIELD_NUMBER, chunk)
+
+    def add(self, row: Row) -> None:
+        """Add a row."""
         self.tally.add(row)
         self.row_count += 1
         self.next_position = row.next_position
-        if isinstance(row, Reject):
-            self.rejects.append(row)
-        elif isinstance(row, EventRow):
-            item = self.request.chunk.items.add(position=row.line_number, event=fields)
+        if isinstance(row, EventRow):
+            item = _item(row)
+            self.items.append(wire.delimited(ImportChunk.ITEMS_FIELD_NUMBER, item))
             self.event_rows[row.line_number] = row
-            self.item_bytes += item.ByteSize()
+            self.item_bytes += len(item)
+        elif isinstance(row, Reject):
+            self.rejects.append(row)
 
 
-def with_fields(rows: Iterator[Row]) -> Iterator[tuple[Row, EventFields | None]]:
-    """Give every row with the fields of its message; an event that has none becomes a reject."""
-    for row in rows:
-        if not isinstance(row, EventRow):
-            yield row, None
-            continue
-        try:
-            yield row, event_fields(row.event)
-        except EventUnsayableError as error:
-            yield row.rejected(str(error)), None
+def _item(row: EventRow) -> bytes:
+    """Give the bytes of the ImportItem of an event."""
+    return b"".join(
+        (
+            _POSITION_HEAD,
+            wire.rising_varint(row.line_number),
+            wire.head(ImportItem.EVENT_FIELD_NUMBER, len(row.event)),
+            row.event,
+        )
+    )
 
 
-def chunks_of(rows: Iterator[tuple[Row, EventFields | None]]) -> Iterator[Chunk]:
+def chunks_of(rows: Iterator[Row]) -> Iterator[Chunk]:
     """Gather rows into chunks; the last one may hold no event, none holds no row."""
     chunk = Chunk()
-    for row, fields in rows:
-        chunk.add(row, fields)
+    for row in rows:
+        chunk.add(row)
         if chunk.is_full:
             yield chunk
             chunk = Chunk()

@@ -8,28 +8,27 @@ import codecs
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn, TypeAlias
 from zoneinfo import ZoneInfo
 
-from service.importing.conversion import (
-    EVENT_ID_KEY_BYTES,
-    Content,
-    EventBuilder,
-    Lookup,
-    RecordFaultError,
-)
+from service.importing.conversion import EVENT_ID_KEY_BYTES, EventBuilder
 from service.importing.errors import ColumnsMissingError, FileUnreadableError
 from service.importing.mapping import FileFormat, FileMapping
+from service.importing.plan import Content, Lookup, LookupOf
 from service.importing.records import CsvRecords, LineReader, Record, line_records
 from service.importing.rows import START, EventRow, Position, Reject, Row, SkipCause, Skipped
+from service.importing.values import RecordFaultError
 
-BuilderOf: TypeAlias = Callable[[Callable[[str], Lookup]], EventBuilder]
+BuilderOf: TypeAlias = Callable[[LookupOf], EventBuilder]
 """Gives a builder by the way to look up each column."""
+
+RECORDS_PER_BATCH: Final = 512
+"""Records whose events are made together: enough that what is done for all counts for nothing."""
 
 _UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -114,7 +113,7 @@ def _rows_of(
         stream.seek(start.byte_offset)
         lines = LineReader(stream, mapping.encoding, start)
         builder = builder_of(_json_lookup)
-        return (_row(record, builder, _json_object) for record in line_records(lines))
+        return _rows(line_records(lines), builder, _json_object)
     return _csv_rows(path, stream, mapping, builder_of, start)
 
 
@@ -158,7 +157,7 @@ def _csv_rows(
         preamble = []
     preamble = [row for row in preamble if row.line_number >= start.line_number]
     records = CsvRecords(lines, mapping.delimiter, mapping.quote, len(header.cells))
-    return chain(preamble, (_row(record, builder, _cells_of) for record in records))
+    return chain(preamble, _rows(iter(records), builder, _cells_of))
 
 
 def _columns(path: Path, mapping: FileMapping, header: Record) -> dict[str, int]:
@@ -184,16 +183,40 @@ def _columns(path: Path, mapping: FileMapping, header: Record) -> dict[str, int]
     return columns
 
 
-def _row(record: Record, builder: EventBuilder, content_of: Callable[[Record], Content]) -> Row:
-    if record.is_blank:
-        return _skipped(record, SkipCause.BLANK)
-    if record.problem:
-        return _reject(record, record.problem)
-    try:
-        event = builder.build(content_of(record))
-    except RecordFaultError as error:
-        return _reject(record, str(error))
-    return EventRow(record.line_number, event, record.raw, record.line_count, record.next_position)
+def _rows(
+    records: Iterator[Record], builder: EventBuilder, content_of: Callable[[Record], Content]
+) -> Iterator[Row]:
+    while batch := list(islice(records, RECORDS_PER_BATCH)):
+        yield from _rows_of_batch(batch, builder, content_of)
+
+
+def _rows_of_batch(
+    batch: Sequence[Record], builder: EventBuilder, content_of: Callable[[Record], Content]
+) -> Iterator[Row]:
+    """Give the rows of some records, whose events are made together."""
+    contents: list[Content] = []
+    others: dict[int, Row] = {}
+    for record in batch:
+        if record.is_blank:
+            others[record.line_number] = _skipped(record, SkipCause.BLANK)
+        elif record.problem:
+            others[record.line_number] = _reject(record, record.problem)
+        else:
+            try:
+                contents.append(content_of(record))
+            except RecordFaultError as error:
+                others[record.line_number] = _reject(record, str(error))
+    events = iter(builder.events(contents))
+    for record in batch:
+        yield others.get(record.line_number) or _row(record, next(events))
+
+
+def _row(record: Record, event: bytes | str) -> Row:
+    """Give the row of a record by its event, or by the reason why it has none."""
+    if isinstance(event, str):
+        return _reject(record, event)
+    number, line_count, next_position, raw, *_ = record
+    return EventRow(number, event, raw, line_count, next_position)
 
 
 def _reject(record: Record, reason: str) -> Reject:

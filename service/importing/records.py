@@ -127,7 +127,7 @@ class CsvRecords:
         if first.problem or first.is_blank:
             return _record([first], problem=first.problem, is_blank=first.is_blank)
         if self._quote not in first.text:
-            return self._parsed([first])
+            return self._plain(first)
         collected = [first]
         is_open = self._ends_inside_quotes(first.text, is_open=False)
         while is_open and len(collected) < RECORD_LINES_MAX:
@@ -142,6 +142,15 @@ class CsvRecords:
             self._lines.give_back(collected[1:])
             return _record([first], problem=record.problem)
         return record
+
+    def _plain(self, line: Line) -> Record:
+        """Give the record of a line without quotes, as nearly all are."""
+        number, text, end, _ = line
+        raw = text.rstrip("\r\n")
+        cells = raw.split(self._delimiter)
+        if len(cells) == self._cell_count and any(map(str.strip, cells)):
+            return Record(number, 1, Position(end, number + 1), raw, cells)
+        return self._parsed([line])
 
     def _parsed(self, lines: list[Line], *, is_open: bool = False) -> Record:
         if is_open:

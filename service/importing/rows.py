@@ -5,13 +5,7 @@ What lives here: values only. `reader` makes them, the sender and `rejects` take
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, NamedTuple, TypeAlias
-
-NeutralEvent: TypeAlias = dict[str, Any]
-"""An event in the shape of a case file's step: `op`, `event_id`, `customer`, and what the op needs.
-
-Instants are integer microseconds since 1970-01-01T00:00:00Z; an open end is None.
-"""
+from typing import Final, NamedTuple, TypeAlias
 
 
 class Position(NamedTuple):
@@ -39,7 +33,9 @@ class EventRow(NamedTuple):
     """A record that became an event."""
 
     line_number: int
-    event: NeutralEvent
+    event: bytes
+    """An `Event` of the contract."""
+
     raw: str
     line_count: int
     next_position: Position

@@ -24,13 +24,11 @@ from zoneinfo import ZoneInfo
 import grpc
 from maywe.v1.common_pb2 import DURABILITY_EFFECTIVE
 from maywe.v1.writer_pb2 import ImportCounts, ImportProgress, ImportRejection
-from maywe.v1.writer_pb2_grpc import WriterServiceStub
 
-from service.client import is_transient, problem_of, retry_delay_seconds
-from service.importing.chunks import Chunk, chunks_of, with_fields
+from service.client import ImportEventsCall, is_transient, problem_of, retry_delay_seconds
+from service.importing.chunks import Chunk, chunks_of
 from service.importing.errors import ImportFailedError
 from service.importing.mapping import FileMapping, load_mapping
-from service.importing.messages import EventFields
 from service.importing.progress import ImportAdvance, ImportObserver, ImportOutcome
 from service.importing.reader import content_digest, read
 from service.importing.rejects import RejectWriter
@@ -105,7 +103,7 @@ class _Settled:
 
 def send_file(
     task: ImportTask,
-    writer: WriterServiceStub,
+    import_events: ImportEventsCall,
     address: str,
     observer: ImportObserver,
     *,
@@ -122,7 +120,7 @@ def send_file(
     while True:
         before = settled.position
         try:
-            with ImportStream(writer, task.import_id(pass_number)) as stream:
+            with ImportStream(import_events, task.import_id(pass_number)) as stream:
                 return _Run(task, stream, settled, observer).to_the_end()
         except _OnceMoreError as error:
             pass_number += 1
@@ -175,14 +173,12 @@ class _Run:
         self._counts = resume.counts
         if self._settled.settled_before is None:
             self._settled.settled_before = _total(resume.counts)
-        rows = with_fields(
-            read(
-                self._task.path,
-                self._task.mapping,
-                self._task.zone,
-                self._settled.position,
-                event_id_key=resume.event_id_key,
-            )
+        rows = read(
+            self._task.path,
+            self._task.mapping,
+            self._task.zone,
+            self._settled.position,
+            event_id_key=resume.event_id_key,
         )
         kept_until = Position(0, max(resume.next_position, START.line_number))
         with RejectWriter(self._task.path, kept_until) as rejects:
@@ -208,11 +204,8 @@ class _Run:
         )
 
     def _pass_settled(
-        self,
-        rows: Iterator[tuple[Row, EventFields | None]],
-        resume_line: int,
-        rejects: RejectWriter,
-    ) -> Iterator[tuple[Row, EventFields | None]]:
+        self, rows: Iterator[Row], resume_line: int, rejects: RejectWriter
+    ) -> Iterator[Row]:
         """Go past the rows that the writer has settled, and give the others.
 
         Raises _OnceMoreError when the writer rejected some whose reasons are not at hand, or has
@@ -221,10 +214,10 @@ class _Run:
         settled = self._settled
         if resume_line <= settled.through_line:
             raise _OnceMoreError
-        first: list[tuple[Row, EventFields | None]] = []
-        for row, fields in rows:
+        first: list[Row] = []
+        for row in rows:
             if row.line_number >= resume_line:
-                first.append((row, fields))
+                first.append(row)
                 break
             settled.tally.add(row)
             settled.position = row.next_position

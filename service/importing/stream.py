@@ -16,7 +16,8 @@ from maywe.v1.writer_pb2 import (
     ImportStart,
     ImportSummary,
 )
-from maywe.v1.writer_pb2_grpc import WriterServiceStub
+
+from service.client import ImportEventsCall
 
 STREAM_SECONDS_MAX: Final = 1_800.0
 """After this a stream is begun anew and goes on: so nothing waits without end."""
@@ -32,10 +33,10 @@ class ImportStream:
     Every method may raise grpc.RpcError or StreamBrokenError.
     """
 
-    def __init__(self, writer: WriterServiceStub, import_id: str) -> None:
+    def __init__(self, import_events: ImportEventsCall, import_id: str) -> None:
         self.import_id = import_id
-        self._requests: SimpleQueue[ImportEventsRequest | None] = SimpleQueue()
-        self._call = writer.ImportEvents(iter(self._requests.get, None), timeout=STREAM_SECONDS_MAX)
+        self._requests: SimpleQueue[bytes | None] = SimpleQueue()
+        self._call = import_events(iter(self._requests.get, None), timeout=STREAM_SECONDS_MAX)
 
     def __enter__(self) -> Self:
         return self
@@ -52,11 +53,12 @@ class ImportStream:
 
     def start(self) -> ImportResume:
         """Name the import, and hear where it goes on."""
-        self._requests.put(ImportEventsRequest(start=ImportStart(import_id=self.import_id)))
+        request = ImportEventsRequest(start=ImportStart(import_id=self.import_id))
+        self._requests.put(request.SerializeToString())
         return self._receive("resume").resume
 
-    def send(self, chunk: ImportEventsRequest) -> None:
-        """Send a chunk; its answer is one of the next to be received."""
+    def send(self, chunk: bytes) -> None:
+        """Send the bytes of an ImportEventsRequest; the answer is one of the next received."""
         self._requests.put(chunk)
 
     def receive_progress(self) -> ImportProgress:

@@ -25,7 +25,8 @@ from service.conversion.evidence import (
     unmatched_message,
     watch_message,
 )
-from service.conversion.writing import scope_answer_message, timestamp
+from service.conversion.timestamps import timestamp
+from service.conversion.writing import scope_answer_message
 from service.errors import ShuttingDownError
 from service.servicers.explaining import asked_instants
 from store.clocks import wall_clock

@@ -36,7 +36,7 @@ from service.conversion.evidence import (
     wording_message,
 )
 from service.conversion.reading import optional_instant
-from service.conversion.writing import timestamp
+from service.conversion.timestamps import timestamp
 from store.database import reading
 from store.history import find_recorded, load_identity_event_ids, load_void_events
 from store.knowledge import Knowledge, draw_now, load_knowledge, refuse_future, wait_for_person

@@ -6,6 +6,7 @@ in pieces (`import_pieces`); where an import stands is kept by `store.imports`.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from typing import Final, NamedTuple
 
 import grpc
@@ -19,15 +20,17 @@ from service.conversion.writing import durability_value
 from service.errors import ShuttingDownError, StreamOrderError
 from service.import_pieces import (
     IMPORT_KIND,
+    Cut,
     Settled,
+    cut,
     decode,
     joined,
-    pieces_of,
     record_in_order,
     runs_of,
 )
 from service.servicers.acknowledging import Acknowledger
 from store.imports import FIRST_POSITION, ImportCounts, ImportProgress, claimed_import
+from store.pieces import Pieces
 
 ITEMS_PER_CHUNK_MAX: Final = 5000
 
@@ -46,7 +49,8 @@ def import_events(
             raise ShuttingDownError
 
     import_id = _read_start(next(requests, None))
-    with claimed_import(application.engine, import_id) as progress:
+    with ExitStack() as stack:
+        progress = stack.enter_context(claimed_import(application.engine, import_id))
         yield writer_pb2.ImportEventsResponse(
             resume=writer_pb2.ImportResume(
                 next_position=progress.next_position,
@@ -57,9 +61,11 @@ def import_events(
         # Of what earlier streams settled, nobody knows here whether it became effective.
         is_all_effective = progress.next_position == FIRST_POSITION
         settling = _Settling(application, progress, ask_whether_to_stop, caller)
-        for chunk in _ahead(_cut_chunks(requests, progress.next_position, caller)):
+        cut_chunks = _cut_chunks(requests, progress.next_position, caller)
+        chunks = stack.enter_context(closing(_Ahead(cut_chunks)))
+        for chunk in chunks:
             ask_whether_to_stop()
-            settled = settling.settle(chunk.runs)
+            settled = settling.settle(chunk.runs, chunks)
             progress.advance(chunk.last_position + 1, settled.counts)
             is_effective = (
                 settled.is_settled
@@ -123,10 +129,10 @@ def _read_chunk(
 
 
 class _Run(NamedTuple):
-    """Events of a chunk that can be recorded at once, in pieces, or in order, by ourselves."""
+    """Events of a chunk that can be recorded at once, cut, or in order, by ourselves."""
 
     in_order: Sequence[writer_pb2.ImportItem]
-    pieces: Sequence[bytes]
+    cut: Cut | None
 
 
 class _Chunk(NamedTuple):
@@ -150,26 +156,39 @@ def _cut_chunks(
             last_position,
             len(items) - len(new),
             [
-                _Run(run, []) if changes_identity else _Run([], pieces_of(run, caller))
+                _Run(run, None) if changes_identity else _Run([], cut(run, caller))
                 for changes_identity, run in runs_of(new)
             ],
         )
 
 
-def _ahead(chunks: Iterator[_Chunk]) -> Iterator[_Chunk]:
-    """Give chunks, each read and cut while the one before is settled.
+class _Ahead:
+    """Chunks, each read and cut while those before are settled.
 
     What is wrong with a chunk is said when its turn comes.
     """
-    reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="maywe import")
-    try:
-        coming = reader.submit(next, chunks, None)
-        while (chunk := coming.result()) is not None:
-            coming = reader.submit(next, chunks, None)
+
+    def __init__(self, chunks: Iterator[_Chunk]) -> None:
+        self._chunks = chunks
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="maywe import")
+        self._coming = self._reader.submit(next, chunks, None)
+
+    def __iter__(self) -> Iterator[_Chunk]:
+        while (chunk := self._coming.result()) is not None:
+            self._coming = self._reader.submit(next, self._chunks, None)
             yield chunk
-    finally:
+
+    def first_cut(self) -> Cut | None:
+        """Give how the next chunk begins, if that is known by now and is not to be in order."""
+        if not self._coming.done() or self._coming.exception() is not None:
+            return None
+        chunk = self._coming.result()
+        return chunk.runs[0].cut if chunk is not None and chunk.runs else None
+
+    def close(self) -> None:
+        """Read no more."""
         # It may wait for a message; the end of the call ends that, which we may not wait for here.
-        reader.shutdown(wait=False, cancel_futures=True)
+        self._reader.shutdown(wait=False, cancel_futures=True)
 
 
 class _Settling:
@@ -187,18 +206,38 @@ class _Settling:
         self._desk = progress.desk
         self._ask_whether_to_stop = ask_whether_to_stop
 
-    def settle(self, runs: Sequence[_Run]) -> Settled:
+    def settle(self, runs: Sequence[_Run], ahead: _Ahead) -> Settled:
+        """Settle the runs of a chunk; of the one ahead workers do what may follow already."""
         settled = []
-        for in_order, pieces in runs:
-            if in_order:
+        for place, (in_order, run) in enumerate(runs, start=1):
+            if run is None:
                 catalog = self._application.catalogs.newest().catalog
                 settled.append(
                     record_in_order(in_order, self._application.recorder, catalog, self._caller)
                 )
             else:
-                outcomes = self._desk.settle(IMPORT_KIND, pieces, self._ask_whether_to_stop)
+                following = _following(run, ahead) if place == len(runs) else lambda: None
+                outcomes = self._desk.settle(
+                    IMPORT_KIND, run.pieces, self._ask_whether_to_stop, following
+                )
                 settled += [decode(outcome) for outcome in outcomes]
         return joined(settled)
+
+
+def _following(last: Cut, ahead: _Ahead) -> Callable[[], Pieces | None]:
+    """Give what finds the pieces after a cut, once they are known, if they need not wait for it."""
+    may_follow: bool | None = None
+
+    def look() -> Pieces | None:
+        nonlocal may_follow
+        first = ahead.first_cut()
+        if first is None:
+            return None
+        if may_follow is None:
+            may_follow = first.may_follow(last)
+        return first.pieces if may_follow else None
+
+    return look
 
 
 def _counts_message(counts: ImportCounts) -> writer_pb2.ImportCounts:

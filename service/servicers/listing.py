@@ -16,7 +16,7 @@ from service.checking import Checker
 from service.composition import Application
 from service.conversion.evidence import read_question
 from service.conversion.reading import optional_instant
-from service.conversion.writing import timestamp
+from service.conversion.timestamps import timestamp
 from service.errors import ShuttingDownError
 from store import listing
 from store.cursors import CursorKind, decode_cursor, encode_cursor

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, func, update
 from decision.instants import Instant
 from decision.timeline import NOBODY, PermissionTimeline
 from store import record
+from store.change_codec import NO_CHANGES
 from store.database import draw_recorded_instants, run_transaction
 from store.floors import Narrowing
 from store.meta import CacheLife
@@ -180,7 +181,7 @@ class _Repair:
         person = rewrite.folded.person
         version = 1 + max(before.version for before in rewrite.previous.values() if before)
         return [
-            Notice(member, person.root, CORRECTION, [], Loss(version, self._recording.now))
+            Notice(member, person.root, CORRECTION, NO_CHANGES, Loss(version, self._recording.now))
             for member in person.members
             if member.subject in subjects
         ]

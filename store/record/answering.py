@@ -12,18 +12,21 @@ from decision.reasons import Reason
 from decision.scopes import Scope
 from decision.timeline import NO_BASIS, PermissionTimeline, Segment
 from store.code_numbers import CodeNumbers, Selection
+from store.record.bases import basis_at
 from store.record.layout import LAST_SPAN, NARROW, Parts, parts_of
 from store.record.reading import (
     DAMAGED,
     REASONS,
     Header,
-    basis_at,
     decode,
     instants_of,
     restrictions_of,
 )
 
 _SPAN: Final = NARROW.span
+
+_ALLOWED: Final = Reason.ALLOWED.value
+"""As records have it: a member of an enumeration is sought every time."""
 
 
 def decode_at(
@@ -46,19 +49,23 @@ def decode_at(
     try:
         for cell, scope in selection.cells_of(record[parts.scopes_at : parts.spans_at]):
             first = record[parts.courses_at + cell]
-            if first not in courses:
-                courses[first] = []
+            course = courses.get(first)
+            if course is None:
+                course = courses[first] = []
                 held = _held_at(record, parts, instants, first, at)
                 if held is not None:
                     start, end, reason, basis = held
-                    if reason == Reason.ALLOWED:
+                    if reason == _ALLOWED:
                         bases.append(basis_at(record, basis, parts, instants, numbers, NARROW))
                         basis = len(bases) - 1
-                    segment = Segment(instants[start], instants[end], REASONS[reason], basis)
-                    courses[first].append(segment)
+                    course.append(Segment(instants[start], instants[end], REASONS[reason], basis))
             # Scopes of one course share their segments.
-            segments[scope] = courses[first]
-        restrictions = restrictions_of(record, parts, instants, numbers, NARROW, selection)
+            segments[scope] = course
+        restrictions = (
+            restrictions_of(record, parts, instants, numbers, NARROW, selection)
+            if parts.pattern_count
+            else ()
+        )
     except IndexError as error:
         raise ValueError(DAMAGED) from error
     return PermissionTimeline(header.is_known, segments, restrictions, bases)
@@ -76,14 +83,14 @@ def _held_at(
         start, end, basis, marked_reason = _SPAN.unpack_from(record, place)
         reason = marked_reason & ~LAST_SPAN
         if held is not None:
-            if reason != Reason.ALLOWED:
+            if reason != _ALLOWED:
                 return held
             held = (held[0], end, reason, held[3])
         elif at < instants[end]:
             if at < instants[start]:
                 return None
             held = (start, end, reason, basis)
-            if reason != Reason.ALLOWED:
+            if reason != _ALLOWED:
                 return (start, end, reason, NO_BASIS)
         if marked_reason & LAST_SPAN:
             return held

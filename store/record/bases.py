@@ -12,13 +12,13 @@ else.
 import re
 import struct
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 
 from decision.grants import Basis
 from decision.instants import Instant
 from decision.products import Product
-from store.code_numbers import NO_NUMBER, CodeNumbers
-from store.record.layout import Layout
+from store.code_numbers import NO_NUMBER, CodeNumbers, NumbersOfBasis
+from store.record.layout import Layout, Parts
 
 HAS_PRODUCT: Final = 1
 _IS_EVENT_UUID: Final = 2
@@ -147,86 +147,68 @@ def _encode_written_out(text: str) -> bytes:
     return _TEXT_LENGTH.pack(len(encoded)) + encoded
 
 
-class Place(NamedTuple):
-    """Where to read a basis: the table's entry, the first occasion, and the end of the record."""
-
-    basis_at: int
-    occasions_at: int
-
-
-def decode_basis(
-    record: bytes, place: Place, instants: tuple[Instant, ...], numbers: CodeNumbers, layout: Layout
+def basis_at(
+    record: bytes,
+    index: int,
+    parts: Parts,
+    instants: tuple[Instant, ...],
+    numbers: CodeNumbers,
+    layout: Layout,
 ) -> Basis:
     """Read one basis; `instants` are all of the record, by index.
 
     Raises ValueError when it is damaged, KeyError for a number that no code has.
     """
+    if index >= parts.basis_count:
+        raise ValueError(_DAMAGED)
+    # One function, and the texts read in place: every single check that is allowed comes by here.
     try:
-        return _decode_basis(record, place, instants, numbers, layout)
+        entry_at = parts.bases_at + index * layout.basis.size
+        offset, ends, consent_type, version = layout.basis.unpack_from(record, entry_at)
+        at = parts.occasions_at + offset
+        flags, obtained, row, event_length = layout.occasion.unpack_from(record, at)
+        at += layout.occasion.size
+        system = product_type = series_length = number_length = 0
+        if flags & HAS_PRODUCT:
+            system, product_type, series_length, number_length = layout.product.unpack_from(
+                record, at
+            )
+            at += layout.product.size
+        series_at = at + event_length
+        number_at = series_at + series_length
+        texts_end = number_at + number_length
+        if texts_end > len(record):
+            raise ValueError(_DAMAGED)
+        found = (consent_type, row, system, product_type)
+        codes = (
+            _codes_written_out(record, texts_end, found, numbers)
+            if _WRITTEN_OUT in found
+            else numbers.codes_of_basis(found)
+        )
+        product = None
+        if flags & HAS_PRODUCT:
+            series, number = record[series_at:number_at], record[number_at:texts_end]
+            product = Product(
+                codes[2],
+                codes[3],
+                series.hex() if flags & IS_SERIES_HEXADECIMAL else series.decode(),
+                number.hex() if flags & IS_NUMBER_HEXADECIMAL else number.decode(),
+            )
+        return Basis(
+            utf8_event_id(record[at:series_at], flags).decode(),
+            codes[0],
+            version,
+            product,
+            instants[obtained],
+            instants[ends],
+            codes[1],
+        )
     except (struct.error, IndexError) as error:
         raise ValueError(_DAMAGED) from error
 
 
-def _decode_basis(
-    record: bytes, place: Place, instants: tuple[Instant, ...], numbers: CodeNumbers, layout: Layout
-) -> Basis:
-    offset, ends, consent_type_number, version = layout.basis.unpack_from(record, place.basis_at)
-    at = place.occasions_at + offset
-    flags, obtained, row_number, event_length = layout.occasion.unpack_from(record, at)
-    at += layout.occasion.size
-    system_number = type_number = series_length = number_length = 0
-    if flags & HAS_PRODUCT:
-        system_number, type_number, series_length, number_length = layout.product.unpack_from(
-            record, at
-        )
-        at += layout.product.size
-    series_at = at + event_length
-    number_at = series_at + series_length
-    texts_end = number_at + number_length
-    if texts_end > len(record):
-        raise ValueError(_DAMAGED)
-    found = (consent_type_number, row_number, system_number, type_number)
-    consent_type, matrix_row_id, system_code, product_type = (
-        _codes_written_out(record, texts_end, found, numbers)
-        if _WRITTEN_OUT in found
-        else _codes_of(found, numbers)
-    )
-    product = None
-    if flags & HAS_PRODUCT:
-        product = Product(
-            system_code,
-            product_type,
-            _decode_text(record[series_at:number_at], flags & IS_SERIES_HEXADECIMAL),
-            _decode_text(record[number_at:texts_end], flags & IS_NUMBER_HEXADECIMAL),
-        )
-    return Basis(
-        utf8_event_id(record[at:series_at], flags).decode(),
-        consent_type,
-        version,
-        product,
-        instants[obtained],
-        instants[ends],
-        matrix_row_id,
-    )
-
-
-_CodeNumbersOfBasis: TypeAlias = tuple[int, int, int, int]
-"""Numbers of consent type, matrix row, system code and product type."""
-
-
-def _codes_of(found: _CodeNumbersOfBasis, numbers: CodeNumbers) -> tuple[str, str, str, str]:
-    consent_type, row, system_code, product_type = found
-    codes = numbers.basis_codes
-    return (
-        codes.consent_types[consent_type],
-        codes.matrix_rows[row],
-        codes.system_codes[system_code],
-        codes.product_types[product_type],
-    )
-
-
 def _codes_written_out(
-    record: bytes, at: int, found: _CodeNumbersOfBasis, numbers: CodeNumbers
+    record: bytes, at: int, found: NumbersOfBasis, numbers: CodeNumbers
 ) -> tuple[str, str, str, str]:
     """Read codes some of which have no number: their texts follow each other, the row's first."""
     consent_type, row, system_code, product_type = found
@@ -249,10 +231,6 @@ def _codes_written_out(
             raise ValueError(_DAMAGED)
         read.append(record[text_at:at].decode())
     return read[3], read[0], read[1], read[2]
-
-
-def _decode_text(encoded: bytes, is_hexadecimal: int) -> str:
-    return encoded.hex() if is_hexadecimal else encoded.decode()
 
 
 def utf8_text(encoded: bytes, is_hexadecimal: int) -> bytes:

@@ -15,11 +15,11 @@ from decision.partings import PARTINGS_KEPT_MAX, Parting, parting_of
 from decision.scopes import Scope
 from decision.timeline import NO_BASIS, Courses, PermissionTimeline, Segment
 from store.code_numbers import CodeNumbers, wide_scope_number
+from store.record.bases import basis_at
 from store.record.layout import LAST_SPAN, LAYOUTS, NARROW, Layout, Parts, parts_of
 from store.record.reading import (
     DAMAGED,
     REASONS,
-    basis_at,
     decode_header,
     instants_of,
     restrictions_of,

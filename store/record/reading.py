@@ -19,7 +19,7 @@ from store.code_numbers import (
     Selection,
     wide_scope_number,
 )
-from store.record.bases import Place, decode_basis
+from store.record.bases import basis_at
 from store.record.layout import (
     FLAG_KNOWN,
     FLAGS_END,
@@ -192,25 +192,10 @@ def read_basis(record: bytes, index: int, numbers: CodeNumbers) -> Basis:
     return basis_at(record, index, parts, instants_of(record, parts), numbers, NARROW)
 
 
-def basis_at(
-    record: bytes,
-    index: int,
-    parts: Parts,
-    instants: tuple[Instant, ...],
-    numbers: CodeNumbers,
-    layout: Layout,
-) -> Basis:
-    """Read one basis. Raises ValueError when it is damaged, KeyError for an unknown number."""
-    if index >= parts.basis_count:
-        raise ValueError(DAMAGED)
-    place = Place(parts.bases_at + index * layout.basis.size, parts.occasions_at)
-    return decode_basis(record, place, instants, numbers, layout)
-
-
 def instants_of(record: bytes, parts: Parts) -> tuple[Instant, ...]:
     """Give the distinct instants of a record, by index."""
     if parts.instant_bytes == SECOND_BYTES:
         seconds = struct.unpack_from(f"<{parts.instant_count}I", record, parts.instants_at)
-        return (BEGINNING, FOREVER, *[second * MICROSECONDS_PER_SECOND for second in seconds])
+        return (BEGINNING, FOREVER, *map(MICROSECONDS_PER_SECOND.__mul__, seconds))
     kept = struct.unpack_from(f"<{parts.instant_count}q", record, parts.instants_at)
     return (BEGINNING, FOREVER, *kept)

@@ -17,7 +17,7 @@ from grpc_status import rpc_status
 from maywe.v1 import common_pb2, event_pb2
 
 from decision.instants import parse_instant
-from service.conversion.writing import timestamp
+from service.conversion.timestamps import timestamp
 
 BOUGHT_AT: Final = "2024-05-01T00:00:00Z"
 

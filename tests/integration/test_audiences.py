@@ -8,7 +8,7 @@ import grpc
 import pytest
 from maywe.v1 import common_pb2, decision_pb2, event_pb2
 
-from service.conversion.writing import timestamp
+from service.conversion.timestamps import timestamp
 from service.servicers.decision import CHUNKS_AHEAD_MAX
 from store.clocks import wall_clock
 from tests.integration.service_builders import (

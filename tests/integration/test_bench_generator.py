@@ -56,7 +56,7 @@ def load(
         [target],
         **{"seconds": 0.3, "warm_up_seconds": 0.0, "kept_every": 1, **fields},  # type: ignore[arg-type]  # some of the fields are whole numbers
     )
-    [result] = run(job)
+    [result] = run(job, lambda: 0.0)
     return result
 
 
@@ -102,6 +102,32 @@ def test_calls_that_connections_do_not_divide_evenly_are_not_rounded_up() -> Non
     """A server that takes so many calls at once need not refuse one of them."""
     assert shared_out(8, 5) == [2, 2, 2, 1, 1]
     assert shared_out(3, 5) == [1, 1, 1, 0, 0]
+
+
+def test_rounds_that_the_host_stole_from_are_set_aside(tmp_path: Path) -> None:
+    """Whatever the server did in them; so many count as were asked for."""
+    readings = iter([0.0, 0.5, 0.5, 0.5, 0.5, 0.7, 0.7, 0.7])
+    with serving(lambda request, _: request) as address:
+        path = tmp_path / "messages"
+        write_messages(path, MESSAGES)
+        target = Target(address, "/bench.Test/Ask", str(path), os.getpid(), rate=200.0)
+        job = Job([target], seconds=0.2, warm_up_seconds=0.0, slice_seconds=0.1)
+        [result] = run(job, lambda: next(readings))
+    assert next(readings, None) is None
+    assert result.rounds_set_aside == 2
+
+
+def test_a_closed_loop_counts_every_round(tmp_path: Path) -> None:
+    """Its ratio is of throughputs, which both targets lose alike."""
+    readings = iter([0.0, 0.5, 0.5, 0.9])
+    with serving(lambda request, _: request) as address:
+        path = tmp_path / "messages"
+        write_messages(path, MESSAGES)
+        target = Target(address, "/bench.Test/Ask", str(path), os.getpid(), 0.0)
+        job = Job([target], seconds=0.2, warm_up_seconds=0.0, slice_seconds=0.1)
+        [result] = run(job, lambda: next(readings))
+    assert next(readings, None) is None
+    assert result.rounds_set_aside == 0
 
 
 def test_an_open_loop_does_not_wait_for_answers(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from maywe.v1 import event_pb2, writer_pb2
 from sqlalchemy import insert, select
 
 from service.bulk import BulkWorker
-from service.import_pieces import IMPORT_KIND, decode, pieces_of
+from service.import_pieces import IMPORT_KIND, cut, decode
 from store.cache import Cache
 from store.direct import DirectProjector
 from store.projector import Projector
@@ -30,7 +30,7 @@ def stage(ledger: Ledger, *event_ids: str) -> None:
         )
         for position, event_id in enumerate(event_ids, start=1)
     ]
-    [payload] = pieces_of(items)
+    [payload] = cut(items).pieces.left.values()
     with ledger.engine.begin() as connection:
         connection.execute(
             insert(work_piece).values(

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from maywe.v1 import catalog_pb2, common_pb2, decision_pb2
 
-from service.conversion.writing import timestamp
+from service.conversion.timestamps import timestamp
 from store.clocks import wall_clock
 from tests.integration.service_builders import (
     catalog,

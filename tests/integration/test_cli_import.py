@@ -98,7 +98,7 @@ def catalog_zone() -> ZoneInfo:
 
 def send(maywe: RunningMaywe, task: ImportTask, onlooker: Onlooker) -> ImportOutcome:
     """Import."""
-    return send_file(task, maywe.client.writer, maywe.address, onlooker)
+    return send_file(task, maywe.client.import_events, maywe.address, onlooker)
 
 
 def rejected(path: Path) -> list[tuple[int, str]]:
@@ -284,7 +284,9 @@ def test_an_import_survives_its_server(
 
         onlooker = Saboteur()
         with open_client(maywe.address, maywe.address) as client:
-            outcome = send_file(task, client.writer, maywe.address, onlooker, wait=start_again)
+            outcome = send_file(
+                task, client.import_events, maywe.address, onlooker, wait=start_again
+            )
             assert onlooker.problems
             assert outcome.adds_up
             assert outcome.accepted + outcome.repeated == 40
@@ -298,7 +300,7 @@ def test_a_server_that_stays_away_ends_the_import(bank: RunningMaywe, tmp_path: 
         open_client("127.0.0.1:1", "127.0.0.1:1") as client,
         pytest.raises(ImportStoppedError, match="the same command goes on"),
     ):
-        send_file(task, client.writer, "127.0.0.1:1", Onlooker(), wait=waits.append)
+        send_file(task, client.import_events, "127.0.0.1:1", Onlooker(), wait=waits.append)
     assert waits == sorted(waits)
     assert 0 < len(waits) < 20
     assert send(bank, task, Onlooker()).accepted == 1

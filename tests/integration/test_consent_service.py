@@ -9,7 +9,7 @@ import pytest
 from maywe.v1 import common_pb2, consent_pb2, event_pb2
 
 from decision.instants import Instant, parse_instant
-from service.conversion.writing import timestamp
+from service.conversion.timestamps import timestamp
 from tests.integration.ledger_builders import document
 from tests.running import RunningMaywe
 

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from maywe.v1 import common_pb2, decision_pb2, event_pb2, evidence_pb2, writer_pb2
 
 from decision.instants import Instant, format_instant, parse_instant
-from service.conversion.writing import timestamp
+from service.conversion.timestamps import timestamp
 from store.clocks import wall_clock
 from tests.running import RunningMaywe
 

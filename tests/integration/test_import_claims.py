@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from decision.errors import AbortedError
 from store.database import run_transaction
 from store.imports import IMPORT_LOCK_CLASS, ImportCounts, ImportProgress, claimed_import
-from store.pieces import LEFT_SECONDS_MAX, note_outcome, take_piece
+from store.pieces import LEFT_SECONDS_MAX, Pieces, note_outcome, take_piece
 
 pytestmark = pytest.mark.integration
 
@@ -89,6 +89,11 @@ def stage(engine: Engine, progress: ImportProgress, *payloads: bytes) -> None:
     )
 
 
+def in_lanes(*payloads: bytes) -> Pieces:
+    """Pieces that can all be done at once."""
+    return Pieces(dict(enumerate(payloads)))
+
+
 def lose_claims(engine: Engine) -> None:
     """End the connections on which imports are claimed, as an idle timeout or a network may."""
     held = (
@@ -114,9 +119,9 @@ def test_staging_that_is_committed_after_its_writer_died_is_not_taken_for_ones_o
     def resume() -> list[bytes]:
         with claimed_import(engine, IMPORT_ID) as second:
             has_claimed.set()
-            outcomes = second.desk.settle(KIND, [b"mine 1", b"mine 2"], go_on)
+            outcomes = second.desk.settle(KIND, in_lanes(b"mine 1", b"mine 2"), go_on)
             second.advance(3, ImportCounts(accepted=2))
-            return outcomes
+            return list(outcomes)
 
     with ThreadPoolExecutor(1) as threads:
         with engine.connect() as late:
@@ -147,7 +152,7 @@ def test_a_writer_that_lost_its_claim_hands_nothing_over(engine: Engine) -> None
         lose_claims(engine)
         with claimed_import(engine, IMPORT_ID):
             with pytest.raises(AbortedError):
-                first.desk.settle(KIND, [b"old"], go_on)
+                first.desk.settle(KIND, in_lanes(b"old"), go_on)
             assert pieces(engine) == 0
 
 
@@ -164,7 +169,7 @@ def test_a_writer_that_lost_its_claim_leaves_the_pieces_of_the_next_alone(engine
 
         with claimed_import(engine, IMPORT_ID) as first:
             with pytest.raises(StoppedError):
-                first.desk.settle(KIND, [b"old"], take_over)
+                first.desk.settle(KIND, in_lanes(b"old"), take_over)
             assert pieces(engine) == 2
 
 

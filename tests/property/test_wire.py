@@ -5,10 +5,10 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import example, given
 from hypothesis import strategies as st
-from maywe.v1 import common_pb2, decision_pb2
+from maywe.v1 import common_pb2, decision_pb2, event_pb2
 
 from decision.instants import EARLIEST, FOREVER, LATEST
-from service.conversion import wire, writing
+from service.conversion import wire, wire_columns, writing
 
 pytestmark = pytest.mark.property
 
@@ -25,7 +25,7 @@ instants |= st.integers(2**28, 2**35).map(lambda seconds: seconds * SECOND)
 def test_instants_written_together_are_those_written_one_by_one(given_instants: list[int]) -> None:
     """To the byte, as protobuf itself writes them; one that is for ever is absent."""
     field = decision_pb2.MayContactResponse.NOT_AFTER_FIELD_NUMBER
-    written = wire.timestamps(field, np.array(given_instants, np.int64))
+    written = wire_columns.timestamps(field, np.array(given_instants, np.int64))
     assert written == [
         decision_pb2.MayContactResponse(
             not_after=writing.optional_timestamp(instant)
@@ -45,4 +45,14 @@ def test_texts_and_numbers_are_written_as_protobuf_writes_them(text: str, number
     assert (
         wire.number(Timestamp.SECONDS_FIELD_NUMBER, number)
         == Timestamp(seconds=number).SerializeToString()
+    )
+    assert wire.rising_varint(number) == wire.varint(number)
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_a_number_that_is_given_may_be_zero(number: int) -> None:
+    """A field that says whether it is there is written even when it is at its default."""
+    assert (
+        wire.given_number(event_pb2.RecordConsentRequest.WORDING_VERSION_FIELD_NUMBER, number)
+        == event_pb2.RecordConsentRequest(wording_version=number).SerializeToString()
     )

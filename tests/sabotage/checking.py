@@ -44,12 +44,12 @@ def _just_the_instant(_: object) -> Callable[..., int]:
 
 
 def _as_if_of_this_life(entry: Callable[..., Any]) -> Callable[..., Any]:
-    def found(meta: Any, record: bytes | None) -> Any:
+    def found(number: int, meta: Any, record: bytes | None) -> Any:
         from store.record import stamp  # noqa: PLC0415 - only once it is applied
 
         if meta is None or record is None:
-            return entry(meta, record)
-        return entry(meta, stamp(record, *meta.life))
+            return entry(number, meta, record)
+        return entry(number, meta, stamp(record, *meta.life))
 
     return found
 

@@ -3,16 +3,20 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from decision.catalog import EMPTY_CATALOG
+from decision.document_reader import FREE_TEXT_LENGTH_MAX
 from decision.errors import InvalidArgumentError
 from decision.event_rules import (
     CONTRACT_LENGTH_MAX,
-    FREE_TEXT_LENGTH_MAX,
     check_event,
     check_identifier,
     check_instant,
     check_scope,
+    faults_of_event,
+    is_plain,
 )
 from decision.events import (
     Acquisition,
@@ -236,3 +240,35 @@ def test_asked_scopes(scope: Scope, fields: list[str]) -> None:
     except InvalidArgumentError as error:
         found = [fault.field for fault in error.faults]
     assert found == fields
+
+
+TEXTS = st.text(st.sampled_from("aя \u0000\u0085\u2028\ud800"), max_size=3) | st.sampled_from(
+    ["x" * 128, "x" * 129]
+)
+
+
+@given(
+    st.tuples(TEXTS, TEXTS),
+    st.builds(Source, TEXTS, TEXTS, TEXTS, TEXTS),
+    st.builds(Product, TEXTS, TEXTS, TEXTS, TEXTS),
+    st.sampled_from([EARLIEST - 1, EARLIEST, JANUARY, LATEST, LATEST + 1]),
+    st.sampled_from([Purchase, ProductClosing]),
+)
+def test_of_what_is_plain_nothing_is_wrong(
+    ids: tuple[str, str],
+    source: Source,
+    product: Product,
+    at: int,
+    kind: type[Purchase | ProductClosing],
+) -> None:
+    """What is seen to be right at one look has no fault."""
+    event = NewEvent(*ids, kind(at, product), source)
+
+    assert not (is_plain(event) and faults_of_event(event, CATALOG))
+
+
+def test_an_ordinary_purchase_is_plain() -> None:
+    """Most events take no more than one look."""
+    event = NewEvent("e1", "ivan", Purchase(JANUARY, LOAN), Source("branch"))
+
+    assert is_plain(event)

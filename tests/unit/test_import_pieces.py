@@ -2,13 +2,14 @@
 
 import math
 from collections import Counter
+from itertools import count, pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from maywe.v1 import event_pb2, writer_pb2
 
-from service.import_pieces import EVENTS_PER_PIECE, pieces_of, runs_of
-from store.sharding import shard_of
+from service.import_pieces import EVENTS_PER_PIECE, Cut, cut, runs_of
+from store.sharding import SHARD_COUNT, shard_of
 
 
 def bought(customer_id: str, event_id: str) -> event_pb2.Event:
@@ -24,6 +25,24 @@ def items_of(events: list[event_pb2.Event]) -> list[writer_pb2.ImportItem]:
         writer_pb2.ImportItem(position=position, event=event)
         for position, event in enumerate(events, start=1)
     ]
+
+
+def items_by_lane(made: Cut) -> dict[int, list[writer_pb2.ImportItem]]:
+    """The items of each piece."""
+    return {
+        lane: list(writer_pb2.ImportChunk.FromString(payload).items)
+        for lane, payload in made.pieces.left.items()
+    }
+
+
+def many(first: int, events: dict[str, str]) -> list[writer_pb2.ImportItem]:
+    """Enough purchases of others for two lanes, with some of our own by event id."""
+    others = [
+        bought(f"customer {number}", f"event {number}")
+        for number in range(first, first + EVENTS_PER_PIECE * 2 - len(events))
+    ]
+    ours = [bought(customer_id, event_id) for event_id, customer_id in events.items()]
+    return items_of([*others, *ours])
 
 
 ids = st.integers(0, 40).map(str)
@@ -44,7 +63,7 @@ def test_pieces_hold_every_item_once_and_keep_what_belongs_together(
 ) -> None:
     """An event id is in one piece, and so are a customer's ids that no other has; all in order."""
     items = items_of(events)
-    pieces = [list(writer_pb2.ImportChunk.FromString(piece).items) for piece in pieces_of(items)]
+    pieces = items_by_lane(cut(items)).values()
     positions = [item.position for piece in pieces for item in piece]
     assert sorted(positions) == [item.position for item in items]
     pieces_by_event: dict[str, set[int]] = {}
@@ -67,13 +86,39 @@ def test_pieces_hold_every_item_once_and_keep_what_belongs_together(
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(EVENTS_PER_PIECE + 1, 12 * EVENTS_PER_PIECE))
-def test_pieces_are_alike_in_size(count: int) -> None:
-    """No piece is a mere rest, which one worker would do while the others wait."""
-    items = items_of([bought(str(number), str(number)) for number in range(count)])
-    shards = Counter(shard_of(item.event.purchase.customer_id) for item in items)
-    sizes = [len(writer_pb2.ImportChunk.FromString(piece).items) for piece in pieces_of(items)]
-    assert len(sizes) == math.ceil(count / EVENTS_PER_PIECE)
-    assert max(sizes) - min(sizes) <= 2 * max(shards.values())
+def test_pieces_are_alike_in_size(item_count: int) -> None:
+    """No piece is a mere rest, nor much more than its share."""
+    items = items_of([bought(str(number), str(number)) for number in range(item_count)])
+    sizes = [len(some) for some in items_by_lane(cut(items)).values()]
+    assert len(sizes) == math.ceil(item_count / EVENTS_PER_PIECE)
+    share = item_count / len(sizes)
+    assert share / 2 < min(sizes) <= max(sizes) < share * 3 / 2
+
+
+def test_a_cut_may_follow_where_everybody_has_the_lane_of_before() -> None:
+    """Events of one customer stay in order, and so do those of one id that one customer has."""
+    before = cut(many(0, {"e1": "anna", "e2": "anna"}))
+    assert cut(many(10_000, {"e2": "anna", "e3": "anna"})).may_follow(before)
+
+
+def test_a_cut_has_to_wait_where_an_event_id_was_in_another_lane() -> None:
+    """The first of two events with one id counts, whosever the second is."""
+    anna, boris = next(
+        (one, other)
+        for one, other in pairwise(map(str, count(0)))
+        if (shard_of(one) < SHARD_COUNT // 2) != (shard_of(other) < SHARD_COUNT // 2)
+    )
+    before = cut(many(0, {"e1": anna}))
+    assert not cut(many(10_000, {"e1": boris})).may_follow(before)
+
+
+def test_a_cut_of_another_number_of_lanes_has_to_wait() -> None:
+    """Its lanes hold other customers."""
+    two = cut(many(0, {}))
+    three = cut([*many(0, {}), *many(10_000, {})][: EVENTS_PER_PIECE * 2 + 1])
+    assert (two.lane_count, three.lane_count) == (2, 3)
+    assert not three.may_follow(two)
+    assert not two.may_follow(three)
 
 
 def test_voids_merges_and_splits_part_what_stands_around_them() -> None:

@@ -41,8 +41,9 @@ from service.demo.history import (
     PRODUCTS_MAPPING_PATH,
     generate_history,
 )
-from service.importing import EventRow, NeutralEvent, load_mapping, read
+from service.importing import EventRow, load_mapping, read
 from service.starter import STARTER_CATALOG_PATH
+from tests.neutral_events import NeutralEvent, neutral_event
 
 NOW = parse_instant("2026-07-15T09:00:00Z")
 EVENT_ID_KEY = bytes(32)
@@ -96,15 +97,14 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> list[NewEvent]:
     directory = tmp_path_factory.mktemp("history")
     history = generate_history(directory, NOW, customer_count=2_000, product_count=6_000)
     return [
-        NewEvent(
-            row.event["event_id"], row.event.get("customer", ""), BODIES[row.event["op"]](row.event)
-        )
+        NewEvent(event["event_id"], event.get("customer", ""), BODIES[event["op"]](event))
         for path, mapping_path in (
             (history.products.path, PRODUCTS_MAPPING_PATH),
             (history.consents.path, CONSENTS_MAPPING_PATH),
         )
         for row in read(path, load_mapping(mapping_path), COMPANY_ZONE, event_id_key=EVENT_ID_KEY)
         if isinstance(row, EventRow)
+        for event in [neutral_event(row.event)]
     ]
 
 

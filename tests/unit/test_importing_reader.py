@@ -25,6 +25,7 @@ from service.importing import (
     read,
 )
 from service.importing.records import LINE_BYTES_MAX, RECORD_LINES_MAX
+from tests.neutral_events import neutral_event
 
 EVENT_ID_KEY = bytes(range(32))
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -53,7 +54,7 @@ def rows_of(
 
 def events_of(rows: list[Row]) -> list[dict[str, Any]]:
     """Give the events among the rows."""
-    return [row.event for row in rows if isinstance(row, EventRow)]
+    return [neutral_event(row.event) for row in rows if isinstance(row, EventRow)]
 
 
 def rejects_of(rows: list[Row]) -> list[tuple[int, str]]:

@@ -10,9 +10,8 @@ from decision.instants import Instant
 from decision.scopes import Scope, ScopeKind
 from decision.timeline import PermissionTimeline
 from service.asked import Asked
-from service.checking import _allowed_channels, _answers
+from service.checking import _allowed_channels
 from store.publications import NOTHING_PUBLISHED
-from store.reader import Permissions
 from tests.unit.record_builders import ASKABLE, SCOPES, timelines
 
 CONTACTS = [scope for scope in SCOPES if scope.kind is ScopeKind.CONTACT]
@@ -31,10 +30,9 @@ def test_channels_that_share_their_segments_are_suggested_alike(
     if is_shared and timeline.segments:
         segments = next(iter(timeline.segments.values()))
         timeline = replace(timeline, segments=dict.fromkeys(CONTACTS[1:], segments))
-    permissions = Permissions(timeline, 1, NOTHING_PUBLISHED, at, is_from_cache=True)
     channels = tuple((channel.channel, channel) for channel in CONTACTS)
     asked = Asked(NOTHING_PUBLISHED, ((scope, None),), channels, tuple(CONTACTS))
-    answers = _answers(permissions, asked, at)
-    assert _allowed_channels(permissions, asked, answers, at) == [
+    answer = answer_scope(timeline, None, scope, at)
+    assert _allowed_channels(timeline, asked, answer, at) == [
         code for code, channel in channels if answer_scope(timeline, None, channel, at).is_allowed
     ]
