@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any, Final, TypeAlias
 
 import grpc
+from maywe.v1 import writer_pb2
 from maywe.v1.catalog_pb2_grpc import CatalogServiceStub
 from maywe.v1.consent_pb2_grpc import ConsentServiceStub
 from maywe.v1.decision_pb2_grpc import DecisionServiceStub
