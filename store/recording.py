@@ -446,9 +446,17 @@ def _lock_and_read(connection: Connection, numbers: Sequence[int]) -> _Found:
 
 def _what_is_known(events: Sequence[NewEvent]) -> Sequence[Question]:
     return (
-        ledger.FIND_EVENTS(event_ids=text_array({event.event_id for event in events})),
-        FIND_SUBJECTS(customer_ids=text_array({event.customer_id for event in events})),
+        ledger.FIND_EVENTS(event_ids=_keepable({event.event_id for event in events})),
+        FIND_SUBJECTS(customer_ids=_keepable({event.customer_id for event in events})),
     )
+
+
+def _keepable(texts: set[str]) -> str:
+    """Give an array of texts without those that PostgreSQL can not keep, so that none is known.
+
+    It would refuse the whole question; what they stand in is refused by itself once it is checked.
+    """
+    return text_array(text for text in texts if "\0" not in text)
 
 
 def new_timeline_event(event: NewEvent) -> TimelineEvent:
