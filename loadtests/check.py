@@ -9,7 +9,7 @@ customer, for it knows one body only.
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -27,6 +27,10 @@ LATENCY_LOAD: Final = 0.4
 
 LOADS_SHOWN: Final = (0.2, 0.4, 0.6, 0.8)
 """At these shares of its own peak a server's percentiles are shown, once."""
+
+LATENCY_SLICE_SECONDS: Final = 0.2
+"""Targets take turns as often where latencies count. The host keeps the cores from this machine a
+few times a second: in slices as short there are some in which it does not."""
 
 ANSWERS_SAMPLED: Final = 200
 
@@ -63,7 +67,8 @@ class Loads:
     def at_rates(self, *asked: tuple[Asked, float]) -> list[Result]:
         """Load servers in turn, each at a fixed rate."""
         targets = [each.target(rate) for each, rate in asked]
-        return load.run(self._job(targets, self._sizes.latency_seconds))
+        job = self._job(targets, self._sizes.latency_seconds)
+        return load.run(replace(job, slice_seconds=LATENCY_SLICE_SECONDS))
 
     def _job(self, targets: Sequence[Target], seconds: float, **others: int) -> Job:
         self._seed += 1
