@@ -9,7 +9,7 @@ customer, for it knows one body only.
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -27,6 +27,13 @@ LATENCY_LOAD: Final = 0.4
 
 LOADS_SHOWN: Final = (0.2, 0.4, 0.6, 0.8)
 """At these shares of its own peak a server's percentiles are shown, once."""
+
+TIME_SHOWN: Final = 0.5
+"""What is only shown is measured for this share of the time."""
+
+LATENCY_SLICE_SECONDS: Final = 0.2
+"""Targets take turns as often where latencies count. The host keeps the cores from this machine a
+few times a second: in slices as short there are some in which it does not."""
 
 ANSWERS_SAMPLED: Final = 200
 
@@ -60,10 +67,11 @@ class Loads:
         job = self._job([each.target() for each in asked], self._sizes.peak_seconds, **others)
         return load.run(job, cores)
 
-    def at_rates(self, *asked: tuple[Asked, float]) -> list[Result]:
-        """Load servers in turn, each at a fixed rate."""
+    def at_rates(self, *asked: tuple[Asked, float], share: float = 1.0) -> list[Result]:
+        """Load servers in turn, each at a fixed rate, for a share of the time for latencies."""
         targets = [each.target(rate) for each, rate in asked]
-        return load.run(self._job(targets, self._sizes.latency_seconds))
+        job = self._job(targets, share * self._sizes.latency_seconds)
+        return load.run(replace(job, slice_seconds=LATENCY_SLICE_SECONDS))
 
     def _job(self, targets: Sequence[Target], seconds: float, **others: int) -> Job:
         self._seed += 1
@@ -109,13 +117,13 @@ def measure(bench: Bench) -> Measured:
             for results in zip(*peaks, strict=True)
         )
 
-        def pair_at(check_rate: float, echo_rate: float) -> Pair:
-            return Pair(*loads.at_rates((check, check_rate), (echo, echo_rate)))
+        def pair_at(check_rate: float, echo_rate: float, share: float = TIME_SHOWN) -> Pair:
+            return Pair(*loads.at_rates((check, check_rate), (echo, echo_rate), share=share))
 
         bench.say("checks and empty calls at fixed rates")
         rate = LATENCY_LOAD * check_peak
         latencies, disturbed = undisturbed(
-            lambda: pair_at(rate, LATENCY_LOAD * echo_peak), is_disturbed, bench.sizes.pairs
+            lambda: pair_at(rate, LATENCY_LOAD * echo_peak, 1.0), is_disturbed, bench.sizes.pairs
         )
         by_load = {share: pair_at(share * check_peak, share * echo_peak) for share in LOADS_SHOWN}
         # As strict as can be: the empty call at the rate of the check, where it waits for less.
@@ -135,6 +143,7 @@ def measure(bench: Bench) -> Measured:
             "check_p99_vs_echo": p99.described() if latencies else None,
             "check_p99_pairs_disturbed": disturbed,
             "check_p99_rounds_set_aside": [pair.first.rounds_set_aside for pair in latencies],
+            "check_p99_vs_echo_of_all_rounds": p99_of_all_rounds(latencies),
             "check_p99_vs_echo_at_one_rate": rounded(
                 p99_milliseconds(at_one_rate.first) / p99_milliseconds(at_one_rate.second)
             ),
@@ -153,6 +162,13 @@ def measure(bench: Bench) -> Measured:
 def p99_milliseconds(result: Result) -> float:
     """Give the 99th percentile of the latencies."""
     return result.milliseconds["p99"]
+
+
+def p99_of_all_rounds(pairs: Sequence[Pair]) -> Mapping[str, Any] | None:
+    """Give the ratios as they would be if no round had been set aside; None without pairs."""
+    return (
+        ratios(pairs, lambda result: result.milliseconds_p99_of_all).described() if pairs else None
+    )
 
 
 def is_disturbed(pair: Pair) -> bool:

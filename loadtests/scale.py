@@ -16,6 +16,7 @@ from loadtests.check import (
     enough,
     is_disturbed,
     p99_milliseconds,
+    p99_of_all_rounds,
     written_questions,
 )
 from loadtests.cores import SERVER_CORES
@@ -60,6 +61,7 @@ def measure(bench: Bench) -> Measured:
             "scale_p99": compared.described(),
             "pairs_disturbed": disturbed,
             "rounds_set_aside": [pair.first.rounds_set_aside for pair in pairs],
+            "scale_p99_of_all_rounds": p99_of_all_rounds(pairs),
             "scale_cpu": cpu.described(),
             "calls_per_second": rounded(rate),
             "milliseconds": {

@@ -93,6 +93,8 @@ class Connection:
             replyError=DefaultParser.parse_error,
             notEnoughData=_NOTHING_YET,
         )
+        # Kept: to make one of this size for every reply takes longer than to fill it.
+        self._buffer = bytearray(BYTES_PER_READ)
         if not isinstance(self._socket, ssl.SSLSocket):
             _let_kernel_time(self._socket, reply_seconds_max)
 
@@ -119,7 +121,7 @@ class Connection:
         while reply is _NOTHING_YET or type(reply) is hiredis.PushNotification:
             # What is pushed answers nothing.
             if reply is _NOTHING_YET:
-                self._reader.feed(self._received())
+                self._reader.feed(self._buffer, 0, self._received())
             reply = self._reader.gets()
         if isinstance(reply, redis.ConnectionError):
             # The server is loading, or takes no more connections: it answers nothing for now.
@@ -130,16 +132,17 @@ class Connection:
         """Close it."""
         self._made.disconnect()
 
-    def _received(self) -> bytes:
+    def _received(self) -> int:
+        """Wait for bytes, and give how many are in the buffer now."""
         try:
-            data = self._socket.recv(BYTES_PER_READ)
+            count = self._socket.recv_into(self._buffer)
         except (TimeoutError, BlockingIOError) as error:
             raise redis.TimeoutError(_LATE_TEXT) from error
         except OSError as error:
             raise redis.ConnectionError(_BROKEN_TEXT) from error
-        if not data:
+        if not count:
             raise redis.ConnectionError(_BROKEN_TEXT)
-        return data
+        return count
 
 
 _LATE_TEXT: Final = "Redis takes too long"
