@@ -145,9 +145,9 @@ def ensure_identity(connection: psycopg.Connection[Any]) -> None:
     """Begin a new epoch if the server or the database is not the one last seen.
 
     The server is known by its system identifier and timeline, the database by what no dump brings
-    along. The first ones seen are only noted. A database that is not migrated yet has nothing to compare,
-    and a standby, whose timeline is another's, cannot be written to anyway. Takes a connection
-    without a transaction and leaves it so. Raises psycopg.Error.
+    along. The first ones seen are only noted. A database that is not migrated yet has nothing to
+    compare, and a standby, whose timeline is another's, cannot be written to anyway. Takes a
+    connection without a transaction and leaves it so. Raises psycopg.Error.
     """
     try:
         # Of a query without FROM there is always exactly one row.

@@ -143,7 +143,7 @@ def tell_everything(maywe: RunningMaywe) -> None:
     for number, customer_id in enumerate(CUSTOMERS):
         writer.RecordPurchase(purchase(customer_id, event_id=f"purchase-{number}"))
         if number % 3 == 0:
-            writer.Revoke(revocation(customer_id, channels=["sms"]))
+            writer.Revoke(revocation(customer_id, channel="sms"))
         if number % 5 == 0:
             writer.RecordConsent(
                 consent(customer_id, value="refused", obtained_at="2025-02-01T00:00:00Z")
@@ -203,7 +203,7 @@ def answers(maywe: RunningMaywe) -> list[dict[str, Any]]:
 def comparable(message: Message) -> dict[str, Any]:
     """A message without what is of the one call, or of the one life of the ledger."""
     found: dict[str, Any] = MessageToDict(message)
-    for name in ("decisionId", "knownAt", "token"):
+    for name in ("decisionId", "decidedAt", "knownAt"):
         found.pop(name, None)
     return found
 
@@ -218,7 +218,7 @@ def hashes(engine: Engine) -> dict[tuple[int, int], bytes]:
 def test_a_backup_taken_under_load_answers_alike(
     database_url: str, postgres_url: str, redis_url: str, redis_namespace: str, tmp_path: Path
 ) -> None:
-    """It is of one moment, verifies, and with an empty Redis that is warmed nothing is different."""
+    """It is of one moment and verifies, and with an empty Redis warmed up nothing is different."""
     with running_maywe(database_url, redis_url, redis_namespace) as maywe:
         tell_everything(maywe)
         expected = answers(maywe)
@@ -304,7 +304,7 @@ def test_a_redis_that_knows_more_allows_nothing_of_it(
     *,
     is_put_over: bool,
 ) -> None:
-    """Though nobody raised the epoch: a ledger that was restored is known to be in another place."""
+    """Though nobody raised the epoch: a ledger that was restored is seen to be elsewhere."""
     with restored(database_url, is_guarded=True) as opened:
         assert reading_works(opened.engine)
     ledger.consent(ANNA)

@@ -60,9 +60,10 @@ def seqs(ledger: Ledger) -> Sequence[int]:
 def kept_after(ledger: Ledger) -> int:
     """Up to which row the shard is pruned, as everybody is told."""
     with reading(ledger.engine) as connection:
-        return connection.scalars(
+        found: int = connection.scalars(
             select(outbox_kept.c.after_seq).where(outbox_kept.c.shard == SHARD)
         ).one()
+        return found
 
 
 def make_older(ledger: Ledger, seq_max: int, days: int) -> None:
