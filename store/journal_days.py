@@ -1,9 +1,8 @@
 """The days of the journal: its partitions, made ahead of time and dropped when they are over.
 
-What lives here: one partition for each day by UTC, from tomorrow on, and the dropping of those that
-are older than they are kept. What was written before there was a partition for its day stands in
-the one for everything else, and is removed from it row by row. The journal's rows themselves are
-`journal`'s.
+What lives here: one partition for each day by UTC, and the dropping of those that are older than
+they are kept. What was written before there was a partition for its day stands in the one for
+everything else, and is removed from it row by row. The journal's rows themselves are `journal`'s.
 """
 
 import logging
@@ -14,8 +13,9 @@ from typing import Final, NamedTuple
 
 import psycopg
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
+from decision.errors import UnavailableError
 from decision.instants import from_datetime
 from store.database import run_transaction
 
@@ -30,9 +30,13 @@ _DAYS_LOCK: Final = 5_164_010
 
 _NAME: Final = re.compile(r"decision_journal_(\d{4})_(\d{2})_(\d{2})", re.ASCII)
 
-# Both want the journal for themselves for a moment. Who writes to it must not wait behind us while
-# we wait for somebody who reads it for long.
-_PATIENCE: Final = text("SET LOCAL lock_timeout = '200ms'")
+# Making and dropping want the journal for themselves for a moment. Who writes to it must not wait
+# behind us while we wait for somebody who reads it for long, or look through what has no day yet.
+_PATIENCE: Final = (
+    text("SET LOCAL lock_timeout = '200ms'"),
+    text("SET LOCAL statement_timeout = '2s'"),
+)
+_LATER: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)
 
 _ALONE: Final = text("SELECT pg_try_advisory_xact_lock(:lock)")
 
@@ -49,6 +53,10 @@ _OTHERS_OLD: Final = text(
 )
 
 _logger = logging.getLogger(__name__)
+
+
+class _InUseError(Exception):
+    """Somebody uses the journal for so long that its days are better seen to later."""
 
 
 class Kept(NamedTuple):
@@ -75,24 +83,28 @@ class JournalDays:
         self._kept_days = kept_days
         self._rows_per_step = rows_per_step
         self._pause_seconds = pause_seconds
+        self._begun: set[date] = set()
 
     def run_pending(self, stop: threading.Event) -> Kept:
         """Do all that is due, or as much until `stop` is set.
 
-        Raises UnavailableError when PostgreSQL does not answer, or somebody reads the journal for
-        so long that it has to be tried again later.
+        What somebody who reads the journal for long stands in the way of is left for later. Raises
+        UnavailableError when PostgreSQL does not answer.
         """
-        made = dropped = removed = 0
         today, days = run_transaction(self._engine, _days)
-        for ahead in range(1, DAYS_AHEAD + 1):
-            day = today + timedelta(days=ahead)
-            if day not in days and not stop.is_set():
-                made += self._make(day)
+        ahead = (today + timedelta(days=number) for number in range(DAYS_AHEAD + 1))
+        missing = [day for day in ahead if day not in days | self._begun]
+        oldest = today - timedelta(days=self._kept_days)
+        over = sorted(day for day in days if self._kept_days and day < oldest)
+        made = dropped = removed = 0
+        try:
+            for day in missing:
+                made += not stop.is_set() and self._make(day)
+            for day in over:
+                dropped += not stop.is_set() and self._change(f"DROP TABLE IF EXISTS {_name(day)}")
+        except _InUseError:
+            _logger.info("the journal is in use for long: its days are seen to later")
         if self._kept_days:
-            oldest = today - timedelta(days=self._kept_days)
-            for day in sorted(days):
-                if day < oldest and not stop.is_set():
-                    dropped += self._drop(day)
             removed = self._remove_others(oldest, stop)
         if dropped or removed:
             _logger.info(
@@ -100,22 +112,34 @@ class JournalDays:
             )
         return Kept(made, dropped, removed)
 
-    def _make(self, day: date) -> int:
-        statement = (
-            f"CREATE TABLE IF NOT EXISTS {_name(day)} PARTITION OF decision_journal "
-            f"FOR VALUES FROM ({_begin(day)}) TO ({_begin(day + timedelta(days=1))})"
-        )
+    def _make(self, day: date) -> bool:
         try:
-            return run_transaction(self._engine, lambda found: _alone(found, statement))
-        except DBAPIError as error:
-            if not isinstance(error.orig, psycopg.errors.CheckViolation):
-                raise
-            _logger.warning("the journal has answers of %s already, so it stays as it is", day)
-            return 0
+            return self._change(
+                f"CREATE TABLE IF NOT EXISTS {_name(day)} PARTITION OF decision_journal "
+                f"FOR VALUES FROM ({_begin(day)}) TO ({_begin(day + timedelta(days=1))})"
+            )
+        except IntegrityError:
+            # As today's, where somebody answered before the first worker came. Not tried again, as
+            # all of that partition is read to find it out.
+            self._begun.add(day)
+            return False
 
-    def _drop(self, day: date) -> int:
-        statement = f"DROP TABLE IF EXISTS {_name(day)}"
-        return run_transaction(self._engine, lambda found: _alone(found, statement))
+    def _change(self, statement: str) -> bool:
+        """Make or drop a partition, unless another worker is at it. Raises _InUseError."""
+        try:
+            # Once: whoever waits behind us is let by before anything is tried again.
+            with self._engine.begin() as connection:
+                if not connection.scalar(_ALONE, {"lock": _DAYS_LOCK}):
+                    return False
+                for limit in _PATIENCE:
+                    connection.execute(limit)
+                connection.execute(text(statement))
+        except OperationalError as error:
+            if isinstance(error.orig, _LATER):
+                raise _InUseError from error
+            message = "PostgreSQL does not answer: try again later"
+            raise UnavailableError(message) from error
+        return True
 
     def _remove_others(self, oldest: date, stop: threading.Event) -> int:
         removed = 0
@@ -138,15 +162,6 @@ def _days(connection: Connection) -> tuple[date, set[date]]:
     days = {date(*map(int, match.groups())) for match in found if match is not None}
     today: date = connection.execute(_TODAY).scalar_one()
     return today, days
-
-
-def _alone(connection: Connection, statement: str) -> int:
-    """Execute a statement unless somebody else is at it; tell how many were executed."""
-    if not connection.scalar(_ALONE, {"lock": _DAYS_LOCK}):
-        return 0
-    connection.execute(_PATIENCE)
-    connection.execute(text(statement))
-    return 1
 
 
 def _name(day: date) -> str:

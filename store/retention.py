@@ -25,7 +25,6 @@ from store.database import reading, run_transaction
 from store.ledger_clock import CLOCK_SQL
 from store.schema import event, outbox, outbox_kept
 from store.shard_sources import read_sources
-from store.sharding import SHARD_COUNT
 
 ROWS_PER_STEP: Final = 1000
 """Rows that one transaction removes: a few milliseconds of PostgreSQL, and no lock on a shard."""
@@ -37,6 +36,22 @@ SECONDS_PER_DAY: Final = 86_400
 MICROSECONDS_PER_SECOND: Final = 1_000_000
 
 _logger = logging.getLogger(__name__)
+
+_first: Final = (
+    select(outbox.c.shard, outbox.c.recorded_at)
+    .where(outbox.c.shard == outbox_kept.c.shard)
+    # What was pruned is still in the index until the table is vacuumed.
+    .where(outbox.c.seq > outbox_kept.c.after_seq)
+    .order_by(outbox.c.seq)
+    .limit(1)
+    .lateral()
+)
+_FIRST_KEPT: Final = (
+    select(_first.c.shard, _first.c.recorded_at)
+    .select_from(outbox_kept.join(_first, true()))
+    .subquery()
+)
+"""The oldest row of each shard that has one."""
 
 
 class OutboxPruner:
@@ -54,7 +69,8 @@ class OutboxPruner:
         """Keep what was recorded in the last `kept_seconds`, by PostgreSQL's clock."""
         self._engine = engine
         self._cache = cache
-        self._kept_microseconds = int(kept_seconds * MICROSECONDS_PER_SECOND)
+        kept_microseconds = int(kept_seconds * MICROSECONDS_PER_SECOND)
+        self._kept_from = text(f"{CLOCK_SQL} - {kept_microseconds}")
         self._rows_per_step = rows_per_step
         self._pause_seconds = pause_seconds
 
@@ -86,14 +102,17 @@ class OutboxPruner:
         )
 
     def _limits(self) -> Mapping[int, int]:
-        """Give up to which seq each shard may be pruned: as far as Redis shows it."""
+        """Give each shard that has something old, and up to which seq: as far as Redis shows it."""
         # Redis first: a life that PostgreSQL began meanwhile is another one, and counts as nothing.
         try:
             metas = self._cache.read_metas()
         except UnavailableError:
             return {}
         with reading(self._engine) as connection:
-            sources = read_sources(connection, range(SHARD_COUNT))
+            old = connection.scalars(
+                select(_FIRST_KEPT.c.shard).where(_FIRST_KEPT.c.recorded_at < self._kept_from)
+            ).all()
+            sources = read_sources(connection, old)
         return {
             source.number: min(meta.applied_seq, source.seq)
             for source in sources
@@ -118,9 +137,8 @@ class OutboxPruner:
             .subquery()
         )
         # Instants rise with the rows of a shard, so what is old enough comes first.
-        kept_from = text(f"{CLOCK_SQL} - {self._kept_microseconds}")
         pruned_to = connection.scalar(
-            select(func.max(next_rows.c.seq)).where(next_rows.c.recorded_at < kept_from)
+            select(func.max(next_rows.c.seq)).where(next_rows.c.recorded_at < self._kept_from)
         )
         if pruned_to is None:
             return 0
@@ -179,19 +197,9 @@ def read_holdings(engine: Engine) -> Holdings:
 
     Raises UnavailableError.
     """
-    first = (
-        select(outbox.c.recorded_at)
-        .where(outbox.c.shard == outbox_kept.c.shard)
-        .where(outbox.c.seq > outbox_kept.c.after_seq)
-        .order_by(outbox.c.seq)
-        .limit(1)
-        .lateral()
-    )
     with reading(engine) as connection:
         return Holdings(
             tuple(TableSize(*row) for row in connection.execute(_TABLES)),
             connection.scalar(select(func.min(event.c.recorded_at))),
-            connection.scalar(
-                select(func.min(first.c.recorded_at)).select_from(outbox_kept.join(first, true()))
-            ),
+            connection.scalar(select(func.min(_FIRST_KEPT.c.recorded_at))),
         )

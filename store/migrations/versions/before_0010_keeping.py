@@ -1,4 +1,4 @@
-"""From where on each outbox is kept, and which database a ledger is in.
+"""From where on each outbox is kept, what is old in the journal, and which database a ledger is in.
 
 Old code survives it: it prunes nothing, and compares the server alone. What later code prunes, an
 old decision process has seen applied days before, unless it could not read Redis all that time.
@@ -30,6 +30,13 @@ INSERT INTO outbox_kept
     FROM shard;
 """
 
+# Small, and read only where old rows may be: each block of pages says from when to when it is. It
+# is made in a moment, as the step before has made the table.
+_JOURNAL_AGES: Final = """
+CREATE INDEX decision_journal_default_ages ON decision_journal_default
+    USING brin (answered_at) WITH (autosummarize = on);
+"""
+
 # A table of its own too: to change one that everybody reads all the time, beside another that an
 # earlier step has locked, nobody would have to be in between.
 _DATABASE: Final = """
@@ -42,6 +49,7 @@ INSERT INTO seen_database VALUES (true, NULL);
 
 
 def upgrade() -> None:
-    """Add both."""
+    """Add them."""
     op.execute(_KEPT)
+    op.execute(_JOURNAL_AGES)
     op.execute(_DATABASE)
