@@ -297,8 +297,9 @@ def _start_background(application: Application) -> None:
     if settings.outbox_days:
         pruner = OutboxPruner(engine, application.cache, settings.outbox_days * SECONDS_PER_DAY)
         background.repeat("outbox", pruner.run_pending, RETENTION_POLL_SECONDS)
-    days = JournalDays(engine, settings.journal_days)
-    background.repeat("journal days", days.run_pending, RETENTION_POLL_SECONDS)
+    if settings.journal_days:
+        days = JournalDays(engine, settings.journal_days)
+        background.repeat("journal days", days.run_pending, RETENTION_POLL_SECONDS)
 
 
 def _reconciler(application: Application) -> Reconciler:

@@ -200,7 +200,8 @@ SETTINGS: Final = (
         "journal_days",
         count(0, DAYS_MAX),
         lambda: "92",
-        "for how many days a worker keeps the journal of decisions; 0: for ever",
+        "for how many days a worker keeps the journal of decisions, which it parts by day; 0: it "
+        "leaves the journal alone",
     ),
     Setting(
         "bulk_processes",

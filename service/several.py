@@ -74,6 +74,7 @@ def _settings_of(number: int, settings: Settings) -> Settings:
         control_address=_port_after(settings.control_address, number - 1),
         reconciled_per_second=settings.reconciled_per_second if number == 1 else 0,
         outbox_days=settings.outbox_days if number == 1 else 0,
+        journal_days=settings.journal_days if number == 1 else 0,
         # Shared out evenly, the first ones having one more.
         bulk_processes=(settings.bulk_processes + settings.processes - number)
         // settings.processes,

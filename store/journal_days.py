@@ -67,6 +67,9 @@ class Kept(NamedTuple):
     rows_removed: int
 
 
+NOTHING_DONE: Final = Kept(0, 0, 0)
+
+
 class JournalDays:
     """Keeps the days of the journal. Any number may work side by side."""
 
@@ -78,7 +81,7 @@ class JournalDays:
         rows_per_step: int = ROWS_PER_STEP,
         pause_seconds: float = PAUSE_SECONDS,
     ) -> None:
-        """Keep what was answered on the last `kept_days` days; 0 keeps everything."""
+        """Keep what was answered on the last `kept_days` days; 0 drops nothing."""
         self._engine = engine
         self._kept_days = kept_days
         self._rows_per_step = rows_per_step

@@ -17,7 +17,7 @@ from service.cli.output import number, standard_output
 from service.cli.stores import opened_stores, works_on_stores
 from service.setting_table import SETTINGS
 from service.settings import Settings, SettingsError, read_settings
-from store.journal_days import JournalDays
+from store.journal_days import NOTHING_DONE, JournalDays
 from store.retention import SECONDS_PER_DAY, Holdings, OutboxPruner, read_holdings
 
 _BYTES_PER_MEBIBYTE: Final = 1024 * 1024
@@ -92,7 +92,9 @@ def run(*, is_json: bool, **flags: str | None) -> None:
         if settings.outbox_days:
             kept_seconds = settings.outbox_days * SECONDS_PER_DAY
             rows = OutboxPruner(stores.engine, stores.cache, kept_seconds).run_pending(stop)
-        kept = JournalDays(stores.engine, settings.journal_days).run_pending(stop)
+        kept = NOTHING_DONE
+        if settings.journal_days:
+            kept = JournalDays(stores.engine, settings.journal_days).run_pending(stop)
     if is_json:
         output.json(
             {

@@ -13,6 +13,7 @@ from decision.reasons import Reason
 from store.cache import Cache
 from store.database import reading
 from store.guard import GuardKeeper
+from store.journal_days import DAYS_AHEAD
 from store.leases import LeaseHolder
 from store.projector import Projector
 from store.retention import OutboxPruner, read_holdings
@@ -64,6 +65,13 @@ def kept_after(ledger: Ledger) -> int:
             select(outbox_kept.c.after_seq).where(outbox_kept.c.shard == SHARD)
         ).one()
         return found
+
+
+def parts_of_journal(ledger: Ledger) -> int:
+    """How many parts the journal has."""
+    with reading(ledger.engine) as connection:
+        statement = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'decision_journal'::regclass"
+        return int(connection.scalar(text(statement)) or 0)
 
 
 def make_older(ledger: Ledger, seq_max: int, days: int) -> None:
@@ -242,14 +250,16 @@ class TestCommand:
     def test_a_worker_prunes_by_itself(
         self, stores: list[str], ledger: Ledger, projector: Projector
     ) -> None:
-        """And keeps what is younger."""
+        """And keeps what is younger; the journal it parts by day."""
         record(ledger, projector)
         make_older(ledger, seq_max=3, days=20)
-        with serving_process("worker", *stores, "--outbox-days=0"):
+        with serving_process("worker", *stores, "--outbox-days=0", "--journal-days=0"):
             pass
         assert seqs(ledger) == [1, 2, 3, 4, 5]
+        assert parts_of_journal(ledger) == 1
         with serving_process("worker", *stores, "--outbox-days=19"):
             wait_until(lambda: kept_after(ledger) == 3)
+            wait_until(lambda: parts_of_journal(ledger) == 2 + DAYS_AHEAD)
         assert seqs(ledger) == [4, 5]
 
 
