@@ -70,7 +70,9 @@ def kept_after(ledger: Ledger) -> int:
 def parts_of_journal(ledger: Ledger) -> int:
     """How many parts the journal has."""
     with reading(ledger.engine) as connection:
-        statement = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'decision_journal'::regclass"
+        statement = (
+            "SELECT count(*) FROM pg_inherits WHERE inhparent = 'decision_journal'::regclass"
+        )
         return int(connection.scalar(text(statement)) or 0)
 
 
