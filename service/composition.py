@@ -38,6 +38,7 @@ from service.stores import Addresses, Stores, guarded_engine, open_stores
 from store.cache import Cache
 from store.direct import DirectProjector
 from store.guard import GuardKeeper
+from store.journal_days import JournalDays
 from store.lapses import LapseWorker
 from store.leases import LeaseHolder
 from store.projector import Projector
@@ -45,6 +46,7 @@ from store.publications import Catalogs
 from store.reader import PermissionReader, ReadLimits
 from store.reconciling import Reconciler
 from store.recording import Recorder
+from store.retention import SECONDS_PER_DAY, OutboxPruner
 from store.rewarming import Rewarmer
 from store.shared_reads import CHECK_READ_SECONDS_MAX
 
@@ -71,6 +73,9 @@ ERASURE_POLL_SECONDS: Final = 1.0
 
 LAPSE_POLL_SECONDS: Final = 1.0
 """How often a writer looks for terms that have begun or lapsed."""
+
+RETENTION_POLL_SECONDS: Final = 60.0
+"""How often a worker looks for what need not be kept any longer."""
 
 _logger = logging.getLogger(__name__)
 
@@ -284,8 +289,17 @@ def _start_background(application: Application) -> None:
         lambda _: application.effectuator.watch(),
         application.settings.lease_renewal_seconds,
     )
-    if Role.WORKER in application.roles and application.settings.reconciled_per_second:
+    if Role.WORKER not in application.roles:
+        return
+    if application.settings.reconciled_per_second:
         background.repeat("reconciler", _reconciler(application).run, 0.0)
+    settings = application.settings
+    if settings.outbox_days:
+        pruner = OutboxPruner(engine, application.cache, settings.outbox_days * SECONDS_PER_DAY)
+        background.repeat("outbox", pruner.run_pending, RETENTION_POLL_SECONDS)
+    if settings.journal_days:
+        days = JournalDays(engine, settings.journal_days)
+        background.repeat("journal days", days.run_pending, RETENTION_POLL_SECONDS)
 
 
 def _reconciler(application: Application) -> Reconciler:

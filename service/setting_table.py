@@ -41,6 +41,7 @@ READS_MAX: Final = 64
 READS_WAITING_MAX: Final = 1_000_000
 RECONCILED_PER_SECOND_MAX: Final = 10_000
 PROCESSES_MAX: Final = 256
+DAYS_MAX: Final = 36_500
 TOKEN_LEEWAY_SECONDS_MAX: Final = 300.0
 CALLER_LIMIT_MAX: Final = 1_000_000
 
@@ -187,6 +188,20 @@ SETTINGS: Final = (
         count(0, RECONCILED_PER_SECOND_MAX),
         lambda: str(CUSTOMERS_PER_SECOND),
         "how many customers a worker compares with the ledger in a second; 0: none",
+    ),
+    Setting(
+        "outbox_days",
+        count(0, DAYS_MAX),
+        lambda: "14",
+        "for how many days a worker keeps what changed, for whoever watches changes and for a "
+        "Redis that comes back old; 0: for ever",
+    ),
+    Setting(
+        "journal_days",
+        count(0, DAYS_MAX),
+        lambda: "92",
+        "for how many days a worker keeps the journal of decisions, which it parts by day; 0: it "
+        "leaves the journal alone",
     ),
     Setting(
         "bulk_processes",

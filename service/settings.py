@@ -48,6 +48,8 @@ class Settings:
     postgres_reads_max: int
     postgres_reads_waiting_max: int
     reconciled_per_second: int
+    outbox_days: int
+    journal_days: int
     bulk_processes: int
     shutdown_drain_seconds: float
     shutdown_grace_seconds: float

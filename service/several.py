@@ -64,7 +64,7 @@ def _settings_of(number: int, settings: Settings) -> Settings:
     """Give the settings of one of the processes, the first of which is number 1.
 
     They share the port of clients and nothing else: a control port that was chosen is the first
-    one's, and the next ones' follow it. One comparison with the ledger is enough for all.
+    one's, and the next ones' follow it. One that compares with the ledger and prunes is enough.
     """
     return replace(
         settings,
@@ -73,6 +73,8 @@ def _settings_of(number: int, settings: Settings) -> Settings:
         control_listen=_port_after(settings.control_listen, number - 1),
         control_address=_port_after(settings.control_address, number - 1),
         reconciled_per_second=settings.reconciled_per_second if number == 1 else 0,
+        outbox_days=settings.outbox_days if number == 1 else 0,
+        journal_days=settings.journal_days if number == 1 else 0,
         # Shared out evenly, the first ones having one more.
         bulk_processes=(settings.bulk_processes + settings.processes - number)
         // settings.processes,

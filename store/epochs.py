@@ -34,24 +34,34 @@ _RAISE: Final = text(
 
 _IDENTITY: Final = """
 SELECT
-    EXISTS (
-        SELECT FROM pg_attribute
-        WHERE attrelid = to_regclass('installation') AND attname = 'timeline' AND NOT attisdropped
-    ),
+    to_regclass('seen_database') IS NOT NULL,
     (SELECT system_identifier::text FROM pg_control_system()),
-    CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END
+    CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
+    -- Whatever restores a dump makes the table anew, and what copies a database makes another.
+    (SELECT oid::text FROM pg_database WHERE datname = current_database())
+        || '/' || to_regclass('installation')::oid::text
 """
 
-_STORE_IDENTITY: Final = """
-UPDATE installation SET system_identifier = %s, timeline = %s WHERE system_identifier IS NULL
+_KNOWN: Final = """
+SELECT system_identifier, timeline, identity FROM installation, seen_database
 """
 
-_CHANGE_IDENTITY: Final = f"""
+_STORE_SERVER: Final = """
+UPDATE installation SET system_identifier = %(system)s, timeline = %(timeline)s
+WHERE system_identifier IS NULL
+"""
+
+_STORE_DATABASE: Final = """
+UPDATE seen_database SET identity = %(database)s WHERE identity IS NULL
+"""
+
+_CHANGE_SERVER: Final = f"""
 UPDATE installation
 SET epoch = greatest(epoch + 1, {_SECONDS}), system_identifier = %(system)s, timeline = %(timeline)s
-WHERE (system_identifier, timeline) IS DISTINCT FROM (%(system)s, %(timeline)s)
 RETURNING epoch
 """  # noqa: S608 - constants
+
+_CHANGE_DATABASE: Final = "UPDATE seen_database SET identity = %(database)s"
 
 
 class Epoch(NamedTuple):
@@ -132,41 +142,55 @@ def _on_connect(connection: Any, _: object) -> None:  # noqa: ANN401 - the drive
 
 
 def ensure_identity(connection: psycopg.Connection[Any]) -> None:
-    """Begin a new epoch if the server is not the one last seen, by system identifier and timeline.
+    """Begin a new epoch if the server or the database is not the one last seen.
 
-    The first server seen is only noted. A database that is not migrated yet has nothing to compare,
-    and a standby, whose timeline is another's, cannot be written to anyway. Takes a connection
-    without a transaction and leaves it so. Raises psycopg.Error.
+    The server is known by its system identifier and timeline, the database by what no dump brings
+    along. The first ones seen are only noted. A database that is not migrated yet has nothing to
+    compare, and a standby, whose timeline is another's, cannot be written to anyway. Takes a
+    connection without a transaction and leaves it so. Raises psycopg.Error.
     """
     try:
         # Of a query without FROM there is always exactly one row.
-        [(is_migrated, system_identifier, timeline)] = connection.execute(_IDENTITY).fetchall()
+        [(is_migrated, system_identifier, timeline, database)] = connection.execute(
+            _IDENTITY
+        ).fetchall()
         if is_migrated and timeline is not None:
-            _compare_identity(connection, system_identifier, timeline)
+            _compare_identity(connection, _Identity(system_identifier, timeline, database))
         connection.commit()
     except BaseException:
         connection.rollback()
         raise
 
 
-def _compare_identity(
-    connection: psycopg.Connection[Any], system_identifier: str, timeline: str
-) -> None:
-    known = connection.execute("SELECT system_identifier, timeline FROM installation").fetchone()
-    if known == (system_identifier, timeline):
+class _Identity(NamedTuple):
+    """Which server, and which of its databases, a ledger is in."""
+
+    system: str
+    timeline: str
+    database: str
+
+
+def _compare_identity(connection: psycopg.Connection[Any], found: _Identity) -> None:
+    known = connection.execute(_KNOWN).fetchone()
+    if known == found:
         return
-    if known == (None, None):
-        connection.execute(_STORE_IDENTITY, (system_identifier, timeline))
+    # Of a ledger that was migrated just now the server is known already, and the database not yet.
+    if known in {(None, None, None), (found.system, found.timeline, None)}:
+        connection.execute(_STORE_SERVER, found._asdict())
+        connection.execute(_STORE_DATABASE, found._asdict())
         return
     connection.execute(_LOCK)
-    raised = connection.execute(
-        _CHANGE_IDENTITY, {"system": system_identifier, "timeline": timeline}
-    ).fetchone()
-    if raised is not None:
+    # Another connection may have noticed it meanwhile.
+    known = connection.execute(_KNOWN).fetchone()
+    if known == found:
+        return
+    changed = connection.execute(_CHANGE_SERVER, found._asdict()).fetchone()
+    connection.execute(_CHANGE_DATABASE, found._asdict())
+    if changed is not None:
         _logger.warning(
-            "PostgreSQL is system %s on timeline %s, after %s: epoch %d of the ledger begins",
-            system_identifier,
-            timeline,
+            "PostgreSQL is system %s on timeline %s, database %s, after %s: epoch %d of the ledger "
+            "begins",
+            *found,
             known,
-            *raised,
+            *changed,
         )

@@ -33,7 +33,7 @@ from store.code_numbers import CodeNumbers
 from store.cursors import CursorKind, decode_cursor, encode_cursor
 from store.database import reading
 from store.publications import Catalogs
-from store.schema import customer, installation, outbox, shard
+from store.schema import customer, installation, outbox, outbox_kept, shard
 from store.sharding import SHARD_COUNT
 
 ROWS_PER_READ_MAX: Final = 512
@@ -207,13 +207,15 @@ def _newest(connection: Connection) -> FeedPosition:
 def _oldest_kept(connection: Connection) -> dict[int, int]:
     first = (
         select(outbox.c.seq)
-        .where(outbox.c.shard == shard.c.number)
+        .where(outbox.c.shard == outbox_kept.c.shard)
+        # What was pruned is still in the index until the table is vacuumed.
+        .where(outbox.c.seq > outbox_kept.c.after_seq)
         .order_by(outbox.c.seq)
         .limit(1)
         .lateral()
     )
-    rows = connection.execute(select(shard.c.number, first.c.seq).join(first, true()))
-    return {row.number: row.seq for row in rows}
+    rows = connection.execute(select(outbox_kept.c.shard, first.c.seq).join(first, true()))
+    return {row.shard: row.seq for row in rows}
 
 
 def _behind(position: FeedPosition, newest: FeedPosition) -> dict[int, int]:

@@ -35,7 +35,7 @@ from store.guard import CUSTOMER_FLOORS_MAX, ClockReading, GuardKeeper, Renewal
 from store.ledger_clock import CLOCK_SQL, read_now
 from store.meta import Meta
 from store.publications import NEWEST_PUBLICATION
-from store.schema import customer, installation, lease, outbox, shard
+from store.schema import customer, installation, lease, outbox, outbox_kept, shard
 from store.sharding import SHARD_COUNT
 
 _MILLISECONDS_PER_SECOND: Final = 1000
@@ -129,7 +129,7 @@ class LeaseHolder:
     def _read_renewal(
         self, connection: Connection, standing: "_Standing", deadline: int, began_after: int
     ) -> Renewal:
-        bases = self._seen.bases(standing.seqs)
+        bases = _where_kept(self._seen.bases(standing.seqs), standing.kept_after)
         bases, floors = _read_floors(connection, bases)
         if len(floors) > CUSTOMER_FLOORS_MAX:
             # There may be more than were read: every shard has to be where PostgreSQL is.
@@ -214,6 +214,7 @@ class _Standing(NamedTuple):
     epoch: int
     publication: int
     seqs: Sequence[int]
+    kept_after: Sequence[int]
     clock_reading: ClockReading
 
 
@@ -227,6 +228,9 @@ _STANDING: Final = select(
     select(func.array_agg(aggregate_order_by(shard.c.seq, shard.c.number)))
     .scalar_subquery()
     .label("seqs"),
+    select(func.array_agg(aggregate_order_by(outbox_kept.c.after_seq, outbox_kept.c.shard)))
+    .scalar_subquery()
+    .label("kept_after"),
     _CLOCK,
 )
 
@@ -239,8 +243,18 @@ def _read_standing(connection: Connection) -> _Standing:
         row.epoch,
         row.newest,
         tuple(row.seqs),
+        tuple(row.kept_after),
         ClockReading(row.clock, sent_at, received_at),
     )
+
+
+def _where_kept(bases: Sequence[int], kept_after: Sequence[int]) -> Sequence[int]:
+    """Raise bases to where the outboxes are still kept.
+
+    Of rows that are pruned nobody can tell any more whom they narrowed. Redis showed them before
+    they were; if it does not, it went back, and everybody of the shard is read from PostgreSQL.
+    """
+    return tuple(map(max, bases, kept_after))
 
 
 _BASE: Final = (

@@ -247,6 +247,14 @@ Index(
     postgresql_where=outbox.c.lost_at > outbox.c.recorded_at,
 )
 
+outbox_kept = Table(
+    "outbox_kept",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("after_seq", BigInteger, nullable=False, comment="rows up to this one are pruned"),
+    comment="from where on the outbox of each shard is kept",
+)
+
 lease = Table(
     "lease",
     metadata,
@@ -354,4 +362,12 @@ installation = Table(
     Column("system_identifier", Text, comment="of the server last seen; none: not seen yet"),
     Column("timeline", Text, comment="of the server last seen; none: not seen yet"),
     comment="what there is one of",
+)
+
+seen_database = Table(
+    "seen_database",
+    metadata,
+    Column("is_only_row", Boolean, primary_key=True),
+    Column("identity", Text, comment="what no dump brings along; none: not seen yet"),
+    comment="which database the ledger was last seen in",
 )

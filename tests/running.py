@@ -101,6 +101,8 @@ def settings_for(
         "shutdown_grace_seconds": str(GRACE_SECONDS),
         # Tests that spoil something want to meet it themselves.
         "reconciled_per_second": "0",
+        # Eight tables for each test, of which hardly any has a use.
+        "journal_days": "0",
         # One process does everything, unless a test is about others.
         "bulk_processes": "0",
         # Not used with servers that run already; the default would look at who we are.

@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "ledger": "service.cli.ledger:ledger",
     "cache": "service.cli.cache:cache",
     "epoch": "service.cli.epoch:epoch",
+    "retention": "service.cli.retention:retention",
 }
 """Module and name of each command."""
 

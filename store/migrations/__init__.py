@@ -5,21 +5,28 @@ survives them; those named `after_` run when no old code is left; those named `a
 process runs at all, neither old nor new.
 """
 
+import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 
+from decision.errors import UnavailableError
 from store.database import APPLICATION_NAME
 from store.schema import schema_step
 
 _HERE: Final = Path(__file__).parent
+
+_logger = logging.getLogger(__name__)
 
 _RUNNING_BESIDE: Final = "before_"
 """How the steps are named that may be taken while code of before runs."""
@@ -38,12 +45,34 @@ def _config(engine: Engine | None = None) -> Config:
     return config
 
 
-def upgrade(engine: Engine) -> None:
+LOCK_ATTEMPTS_MAX: Final = 300
+LOCK_RETRY_SECONDS: Final = 1.0
+"""How often, and after which pause, a migration tries to get the locks that it needs."""
+
+_IN_THE_WAY: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+
+
+def upgrade(engine: Engine, *, retry_seconds: float = LOCK_RETRY_SECONDS) -> None:
     """Bring the database to the newest schema; nothing is done when it is there already.
 
-    Two processes that upgrade at once wait for each other.
+    Two processes that upgrade at once wait for each other. A lock on a table that somebody reads
+    for long, as a backup does, is given up soon and tried for again after `retry_seconds`: while it
+    is waited for, everybody else waits behind it. Raises UnavailableError when that went on for
+    five minutes.
     """
-    command.upgrade(_config(engine), "head")
+    for attempt in range(1, LOCK_ATTEMPTS_MAX + 1):
+        try:
+            command.upgrade(_config(engine), "head")
+        except DBAPIError as error:
+            if not isinstance(error.orig, _IN_THE_WAY):
+                raise
+            if attempt == 1:
+                _logger.warning("a table is in use for long, by a backup perhaps: trying again")
+            time.sleep(retry_seconds)
+        else:
+            return
+    message = "tables are in use for long, by a backup perhaps: migrate once that has ended"
+    raise UnavailableError(message)
 
 
 def is_current(engine: Engine) -> bool:

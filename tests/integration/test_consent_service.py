@@ -10,6 +10,7 @@ from maywe.v1 import common_pb2, consent_pb2, event_pb2
 
 from decision.instants import Instant, parse_instant
 from service.conversion.timestamps import timestamp
+from store.retention import OutboxPruner
 from tests.integration.ledger_builders import document
 from tests.running import RunningMaywe
 
@@ -341,6 +342,25 @@ def test_a_cursor_whose_changes_were_pruned_is_refused(maywe: RunningMaywe) -> N
     assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     oldest = changes(watch(maywe, from_oldest=True), 2)
     assert {one.event_id for one in oldest} == {"c2"}
+
+
+def test_whoever_is_past_what_was_pruned_goes_on(maywe: RunningMaywe) -> None:
+    """And whoever is not is told; from the oldest means the oldest that is kept."""
+    late = next(watch(maywe)).cursor
+    consent(maywe, "c1")
+    stream = watch(maywe, cursor=late)
+    assert {one.event_id for one in changes(stream, 2)} == {"c1"}
+    current = next(watch(maywe)).cursor
+    maywe.wait_until_projected()
+    application = maywe.application
+    pruner = OutboxPruner(application.engine, application.cache, kept_seconds=0.0)
+    assert pruner.run_pending(threading.Event()) == 1
+    consent(maywe, "c2", value="refused")
+    for one in (stream, watch(maywe, cursor=current), watch(maywe, from_oldest=True)):
+        assert {found.event_id for found in changes(one, 2)} == {"c2"}
+    with pytest.raises(grpc.RpcError) as refused:
+        changes(watch(maywe, cursor=late), 1)
+    assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
 
 
 @pytest.mark.parametrize(

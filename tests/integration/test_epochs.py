@@ -13,7 +13,7 @@ from service.embedded import EmbeddedOptions, embedded_servers, temporary_data_d
 from store import migrations
 from store.database import open_engine, reading
 from store.epochs import Epoch, guard_identity, raise_epoch, read_epoch, settle_epoch
-from store.schema import event, installation
+from store.schema import event, installation, seen_database
 from store.writing import begin_recording
 from tests.integration.command_line import run
 from tests.integration.ledger_builders import Ledger
@@ -163,6 +163,30 @@ def test_another_server_begins_an_epoch_once(database_url: str, mark: str) -> No
         assert epoch_of(engine) == epoch
 
 
+def test_another_database_of_the_server_begins_an_epoch_once(database_url: str) -> None:
+    """As when a dump was restored, which brings along all that the ledger knows of its server."""
+    with guarded_engine(database_url) as engine:
+        assert epoch_of(engine) == Epoch(1, 1)
+        with engine.begin() as connection:
+            connection.execute(update(seen_database).values(identity="another"))
+    for _ in range(2):
+        with guarded_engine(database_url) as engine:
+            epoch = epoch_of(engine)
+    assert epoch.number > 1
+    with guarded_engine(database_url) as engine:
+        assert epoch_of(engine) == epoch
+
+
+def test_a_ledger_that_was_migrated_just_now_begins_no_epoch(database_url: str) -> None:
+    """Its server was known before, and its database is only noted."""
+    with guarded_engine(database_url) as engine, engine.begin() as connection:
+        connection.execute(update(seen_database).values(identity=None))
+    with guarded_engine(database_url) as engine:
+        assert epoch_of(engine) == Epoch(1, 1)
+        with reading(engine) as connection:
+            assert connection.scalar(select(seen_database.c.identity))
+
+
 def test_a_database_before_the_first_migration_has_no_identity(empty_database_url: str) -> None:
     """It can be connected to and migrated, and the next connection is the first to be noted."""
     with guarded_engine(empty_database_url) as engine:
@@ -178,7 +202,7 @@ def test_an_ordinary_role_may_compare_identities(database_url: str) -> None:
     with owner.begin() as connection:
         connection.execute(text(f"DROP ROLE IF EXISTS {ROLE}"))
         connection.execute(text(f"CREATE ROLE {ROLE} LOGIN NOSUPERUSER PASSWORD '{ROLE}'"))
-        connection.execute(text(f"GRANT SELECT, UPDATE ON installation TO {ROLE}"))
+        connection.execute(text(f"GRANT SELECT, UPDATE ON installation, seen_database TO {ROLE}"))
     try:
         url = make_url(database_url).set(username=ROLE, password=ROLE)
         with guarded_engine(url.render_as_string(hide_password=False)) as engine:

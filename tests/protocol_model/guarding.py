@@ -30,6 +30,7 @@ class Clause(Enum):
     BASE_REACHED = "applied_seq is at or above the base"
     CUSTOMER_FLOOR = "a record below its customer's floor does not count"
     FLOORS_ABOVE_BASE_READ = "a renewal reads every floor above its base"
+    PRUNED_RAISES_BASE = "a base is at least where the outbox is kept from"
     FIRST_BASE_FROM_LEDGER = "who has seen nothing of Redis takes the shard's seq for its base"
     FLOOR_IS_TOLD = "the process keeps the floor that it is told"
 
@@ -48,9 +49,13 @@ class Guard(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything. `renewing` is what a renewal under way saw applied, None without a renewal."""
+    """Everything. `renewing` is what a renewal under way saw applied, None without a renewal.
+
+    The rows of the outbox up to `pruned` are gone, whatever Redis shows by then.
+    """
 
     seq: int = 0
+    pruned: int = 0
     highest_seen: int = NOTHING
     renewing: int | None = None
     guard: Guard | None = None
@@ -81,6 +86,8 @@ class Guarding:
                 guard = guard._replace(has_floor=True)
             after = state._replace(guard=guard, is_effective=True)
             yield Step("the process is told, the writer answers EFFECTIVE", after)
+        if state.pruned < state.seq:
+            yield Step("the oldest row is pruned", state._replace(pruned=state.pruned + 1))
         yield from self._renewal_steps(state)
         yield from self._check_steps(state)
 
@@ -105,8 +112,10 @@ class Guarding:
             base = state.seq if self._is_on(Clause.FIRST_BASE_FROM_LEDGER) else 0
             is_read = False
         else:
-            is_read = base < self._history.narrowing_seq <= state.seq
+            is_read = max(base, state.pruned) < self._history.narrowing_seq <= state.seq
             is_read = is_read and self._is_on(Clause.FLOORS_ABOVE_BASE_READ)
+        if self._is_on(Clause.PRUNED_RAISES_BASE):
+            base = max(base, state.pruned)
         is_told = state.guard is not None and state.guard.has_floor
         has_floor = is_read or (is_told and self._history.narrowing_seq > base)
         # Past a bound of floors the shard as a whole has to be there.

@@ -111,6 +111,10 @@ def _none(_: Callable[..., Any]) -> Callable[..., Any]:
     return lambda _, bases: (bases, [])
 
 
+def _as_seen(_: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda bases, _: bases
+
+
 def _of_the_named(read_floors: Callable[..., Any]) -> Callable[..., Any]:
     return lambda connection, bases: (bases, read_floors(connection, bases)[1])
 
@@ -135,6 +139,7 @@ CLAUSES: Final[Mapping[str, Sequence[Patch]]] = {
     ),
     "the base follows Redis back": wrapped("store.leases:_Seen.note", _seeing_only_the_last),
     "floors are not read at a renewal": wrapped("store.leases:_read_floors", _none),
+    "what is pruned raises no base": wrapped("store.leases:_where_kept", _as_seen),
     "who is erased raises no base": wrapped("store.leases:_read_floors", _of_the_named),
     "not all floors are read at a renewal": wrapped(
         "store.leases:_read_floors", _as_many_as_are_kept

@@ -121,6 +121,21 @@ def set_back_to_before_an_erasure(world: World) -> None:
     world.process().check(anna)
 
 
+def pruned_before_the_process_looked(world: World) -> None:
+    """Redis showed the revocation and went back, while the process saw nothing of either."""
+    anna = world.customer()
+    saved = world.redis.save()
+    process = world.process(hears=False)
+    world.writer.watch()
+    world.advance(OVER_SECONDS)
+    world.revoke(anna)
+    world.project()
+    world.prune()
+    world.redis.set_back(saved)
+    process.renew()
+    process.check(anna)
+
+
 def narrowed_between_two_leases(world: World) -> None:
     """The process learns of it with its next lease, and in no other way."""
     anna = world.customer()
@@ -182,6 +197,7 @@ SCHEDULES: Final[Mapping[str, Sequence[Play]]] = {
         narrowed_during_a_later_renewal,
     ],
     "a shard that was never seen may be anywhere": [redis_comes_back_old],
+    "what is pruned raises no base": [pruned_before_the_process_looked],
     "who is erased raises no base": [set_back_to_before_an_erasure],
     "floors are not read at a renewal": [narrowed_between_two_leases],
     "not all floors are read at a renewal": [many_narrowed_before_the_lease],

@@ -35,6 +35,7 @@ from store.database import open_engine, reading
 from store.epochs import raise_epoch, read_epoch, settle_epoch
 from store.projector import Projector
 from store.publications import Catalogs
+from store.retention import OutboxPruner
 from store.rollout import RolloutWorker
 from store.schema import lease, publication
 from store.sharding import shard_of
@@ -251,6 +252,10 @@ class World:
         """Let the projector bring the cache forward as far as it can."""
         for _ in range(3):
             self.project_once()
+
+    def prune(self) -> None:
+        """Remove every row of the outbox that Redis shows."""
+        OutboxPruner(self.engine, self.cache, kept_seconds=0.0).run_pending(threading.Event())
 
     def back_up(self) -> Callable[[], None]:
         """Back PostgreSQL up, and give what restores it."""
