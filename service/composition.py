@@ -33,6 +33,7 @@ from service.control.server import ControlServer
 from service.effectuation import Effectuator
 from service.erasing import Eraser
 from service.processes import ChildProgram, child_processes
+from service.receipts.signing import ReceiptSigner, receipt_signer_of
 from service.settings import Settings, environment_of
 from service.stores import Addresses, Stores, guarded_engine, open_stores
 from store.cache import Cache
@@ -109,6 +110,8 @@ class Application:
     stopping: threading.Event
     gate: Gate | None = None
     """Identifies callers and lets them in; None where everybody on this machine may do all."""
+    signer: ReceiptSigner | None = None
+    """Signs receipts; None without keys, or where nothing is answered."""
 
     @property
     def engine(self) -> Engine:
@@ -177,6 +180,7 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
             background,
             threading.Event(),
             gate,
+            receipt_signer_of(settings) if Role.DECISION in roles else None,
         )
         _warn_about_redis(stores.cache)
         if settings.effective_wait_seconds < settings.lease_seconds * LEASES_WAITED_MIN:
@@ -261,6 +265,9 @@ def _start_background(application: Application) -> None:
         gate = application.gate
         background.repeat("callers", lambda _: gate.refresh(), GATE_REFRESH_SECONDS)
         background.repeat("limits", lambda _: gate.compare_limits(), GATE_REFRESH_SECONDS)
+    if application.signer is not None:
+        signer = application.signer
+        background.repeat("receipt keys", lambda _: signer.refresh(), GATE_REFRESH_SECONDS)
     if not application.roles & {Role.WRITER, Role.WORKER}:
         return
     lapses = LapseWorker(engine, catalogs, projector.announce)

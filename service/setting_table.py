@@ -273,6 +273,13 @@ SETTINGS: Final = (
         "how many streams one caller may have open, likewise",
     ),
     Setting(
+        "receipt_keys_file",
+        read_path,
+        lambda: "",
+        "PEM file of Ed25519 keys for receipts: the first one signs, and of all of them the public "
+        "keys are given; not given: there are no receipts",
+    ),
+    Setting(
         "control_certificate_file",
         read_path,
         lambda: "",
