@@ -14,6 +14,7 @@ from typing import Any, Final
 from service.embedded.directories import default_data_directory
 from service.setting_readers import (
     count,
+    one_of,
     read_algorithms,
     read_boolean,
     read_control_address,
@@ -25,6 +26,7 @@ from service.setting_readers import (
     read_path,
     read_postgres_url,
     read_redis_url,
+    read_share,
     seconds,
 )
 from store.reconciling import CUSTOMERS_PER_SECOND
@@ -272,6 +274,14 @@ SETTINGS: Final = (
         lambda: "8",
         "how many streams one caller may have open, likewise",
     ),
+    Setting(
+        "journal",
+        one_of("off", "sampled", "all"),
+        lambda: "off",
+        "which answers of checks and batches are journalled: off, sampled or all. With all an "
+        "answer is refused that can not be journalled; of a sample it is lost, and counted",
+    ),
+    Setting("journal_share", read_share, lambda: "0.01", "the share of answers in a sample"),
     Setting(
         "receipt_keys_file",
         read_path,

@@ -16,6 +16,7 @@ from service.composition import Application
 from service.conversion import decisions
 from service.conversion.batches import batch_checks, batch_response
 from service.errors import StreamOrderError
+from service.journalling import decider_of
 from service.reading_ahead import ReadAhead
 from service.receipts.claims import Request
 from service.receipts.signing import no_receipt_key
@@ -44,7 +45,9 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
             application.stores.check_cache, application.catalogs, application.keeper
         )
         self._batches = BatchDecider(self._bulk, self._checker)
+        self._journal = application.journal
         self._signer = application.signer
+        self._decide = decider_of(self._checker, application.journal)
 
     def MayContact(
         self, request: decision_pb2.MayContactRequest, context: grpc.ServicerContext
@@ -54,7 +57,7 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
         if request.receipt:
             decision = self._decide_for_receipt(check)
             return self._with_receipt(request, decisions.contact_response(decision), decision)
-        return decisions.contact_response(self._checker.decide(check))
+        return decisions.contact_response(self._decide(check))
 
     def MayShare(
         self, request: decision_pb2.MayShareRequest, context: grpc.ServicerContext
@@ -65,13 +68,16 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
             decision = self._decide_for_receipt(check)
             response = decisions.share_response(decision, tuple(request.datasets))
             return self._with_receipt(request, response, decision)
-        return decisions.share_response(self._checker.decide(check), tuple(request.datasets))
+        return decisions.share_response(self._decide(check), tuple(request.datasets))
 
     def _decide_for_receipt(self, check: Check) -> Decision:
-        """Answer a check whose answer is to be shown to others."""
+        """Answer a check whose answer is to be shown to others, so that a sample has it too."""
         if self._signer is None:
             raise no_receipt_key()
-        return self._checker.decide(check)
+        decision = self._checker.decide(check)
+        if self._journal is not None:
+            self._journal.add(check, decision, is_chosen=True)
+        return decision
 
     def _with_receipt(self, request: Request, response: _Response, decision: Decision) -> _Response:
         if self._signer is None:
@@ -89,7 +95,10 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
             problem = f"a batch has 1 to {CHECKS_PER_BATCH_MAX} questions, not {count}"
             raise InvalidArgumentError(FieldFault("checks", problem))
         checks = batch_checks(request.checks)
-        return batch_response(self._batches.decide_each(checks))
+        decided = self._batches.decide_each(checks)
+        if self._journal is not None:
+            self._journal.add_batch(checks, decided)
+        return batch_response(decided)
 
     def FilterAudience(
         self,
