@@ -32,7 +32,9 @@ from service.bulk import BulkWorker
 from service.control.server import ControlServer
 from service.effectuation import Effectuator
 from service.erasing import Eraser
+from service.journalling import WRITE_SECONDS, Journal, JournalMode
 from service.processes import ChildProgram, child_processes
+from service.receipts.signing import ReceiptSigner, receipt_signer_of
 from service.settings import Settings, environment_of
 from service.stores import Addresses, Stores, guarded_engine, open_stores
 from store.cache import Cache
@@ -114,6 +116,10 @@ class Application:
     stopping: threading.Event
     gate: Gate | None = None
     """Identifies callers and lets them in; None where everybody on this machine may do all."""
+    journal: Journal | None = None
+    """Takes what is answered; None where nothing is journalled, or nothing answered."""
+    signer: ReceiptSigner | None = None
+    """Signs receipts; None without keys, or where nothing is answered."""
 
     @property
     def engine(self) -> Engine:
@@ -182,6 +188,8 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
             background,
             threading.Event(),
             gate,
+            _journal(settings, roles, stores),
+            receipt_signer_of(settings) if Role.DECISION in roles else None,
         )
         _warn_about_redis(stores.cache)
         if settings.effective_wait_seconds < settings.lease_seconds * LEASES_WAITED_MIN:
@@ -193,6 +201,9 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
             )
         if Role.DECISION in roles:
             stack.enter_context(_lease(application))
+        if application.journal is not None:
+            # After the last answer, and after whoever writes while there are answers.
+            stack.callback(application.journal.close)
         stack.callback(background.stop_and_join)
         _start_background(application)
         if roles & {Role.WRITER, Role.WORKER} and settings.bulk_processes:
@@ -248,6 +259,13 @@ def _lease(application: Application) -> Iterator[None]:
             holder.release()
 
 
+def _journal(settings: Settings, roles: frozenset[Role], stores: Stores) -> Journal | None:
+    mode = JournalMode(settings.journal)
+    if mode is JournalMode.OFF or Role.DECISION not in roles:
+        return None
+    return Journal(stores.engine, mode, settings.journal_share)
+
+
 def _bulk_programs(settings: Settings, addresses: Addresses) -> list[ChildProgram]:
     """Give the processes that do bulk work on the stores that are open, whoever started them."""
     settings = replace(settings, postgres_url=addresses.postgres_url, redis_url=addresses.redis_url)
@@ -266,6 +284,12 @@ def _start_background(application: Application) -> None:
         gate = application.gate
         background.repeat("callers", lambda _: gate.refresh(), GATE_REFRESH_SECONDS)
         background.repeat("limits", lambda _: gate.compare_limits(), GATE_REFRESH_SECONDS)
+    if application.journal is not None:
+        journal = application.journal
+        background.repeat("journal", journal.write, WRITE_SECONDS, journal.wake)
+    if application.signer is not None:
+        signer = application.signer
+        background.repeat("receipt keys", lambda _: signer.refresh(), GATE_REFRESH_SECONDS)
     if not application.roles & {Role.WRITER, Role.WORKER}:
         return
     lapses = LapseWorker(engine, catalogs, projector.announce)

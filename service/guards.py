@@ -164,7 +164,7 @@ def _refused(_request: object, _context: grpc.ServicerContext) -> NoReturn:
 def _gated_unary(behaviour: _Behaviour, method: str, gate: Gate) -> _Behaviour:
     def gated(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
         caller, rule = gate.enter(method, context)
-        note_caller(caller.name)
+        note_caller(caller.name, rule.reduce)
         if rule is not IN_FULL:
             gate.check(method, caller, rule, _readable(request))
         try:

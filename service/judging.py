@@ -59,7 +59,16 @@ class Judged:
     publication: int
     decided_at: Instant
     decision_id: str
-    """Of all of them together."""
+    """Of all of them together; each has its own, by its place among the checks of the batch."""
+
+    def decision_id_at(self, place: int) -> str:
+        """Give the decision id of the check at a place of the batch."""
+        return self.decision_id + place_suffix(place)
+
+
+def place_suffix(place: int) -> str:
+    """Give what the decision id ends with at a place of a batch; what it begins with is shared."""
+    return f"-{place:03x}"
 
 
 def judge(

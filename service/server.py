@@ -23,6 +23,8 @@ from maywe.v1 import (
     consent_pb2_grpc,
     decision_pb2,
     decision_pb2_grpc,
+    journal_pb2,
+    journal_pb2_grpc,
     writer_pb2,
     writer_pb2_grpc,
 )
@@ -37,6 +39,7 @@ from service.health_port import health_port
 from service.servicers.catalog import CatalogServicer
 from service.servicers.consent import ConsentServicer
 from service.servicers.decision import DecisionServicer
+from service.servicers.journal import JournalServicer
 from service.servicers.writer import WriterServicer
 from service.settings import Settings
 from service.tls import TlsError, server_credentials
@@ -102,6 +105,12 @@ SERVICES: Final = (
         consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
         consent_pb2_grpc.add_ConsentServiceServicer_to_server,
         ConsentServicer,
+        frozenset({Role.DECISION, Role.WRITER}),
+    ),
+    Service(
+        journal_pb2.DESCRIPTOR.services_by_name["JournalService"],
+        journal_pb2_grpc.add_JournalServiceServicer_to_server,
+        JournalServicer,
         frozenset({Role.DECISION, Role.WRITER}),
     ),
 )

@@ -125,6 +125,30 @@ def count(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Give what reads one of some words."""
+
+    def read(text: str) -> str:
+        if text not in choices:
+            problem = f"{text!r} is not one of {', '.join(choices)}"
+            raise ValueError(problem)
+        return text
+
+    return read
+
+
+def read_share(text: str) -> float:
+    """Read a share, above 0 and up to 1."""
+    problem = f"{text!r} is no share above 0 and up to 1, such as 0.01"
+    try:
+        share = float(text)
+    except ValueError as error:
+        raise ValueError(problem) from error
+    if not 0 < share <= 1:
+        raise ValueError(problem)
+    return share
+
+
 def read_path(text: str) -> str:
     """Read the path of a file that has to be there; made absolute."""
     if not text:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from service.embedded.directories import default_data_directory
 from service.setting_readers import (
     count,
+    one_of,
     read_algorithms,
     read_boolean,
     read_control_address,
@@ -25,6 +26,7 @@ from service.setting_readers import (
     read_path,
     read_postgres_url,
     read_redis_url,
+    read_share,
     seconds,
 )
 from store.reconciling import CUSTOMERS_PER_SECOND
@@ -286,6 +288,21 @@ SETTINGS: Final = (
         count(0, CALLER_LIMIT_MAX),
         lambda: "8",
         "how many streams one caller may have open, likewise",
+    ),
+    Setting(
+        "journal",
+        one_of("off", "sampled", "all"),
+        lambda: "off",
+        "which answers of checks and batches are journalled: off, sampled or all. With all an "
+        "answer is refused that can not be journalled; of a sample it is lost, and counted",
+    ),
+    Setting("journal_share", read_share, lambda: "0.01", "the share of answers in a sample"),
+    Setting(
+        "receipt_keys_file",
+        read_path,
+        lambda: "",
+        "PEM file of Ed25519 keys for receipts: the first one signs, and of all of them the public "
+        "keys are given; not given: there are no receipts",
     ),
     Setting(
         "control_certificate_file",

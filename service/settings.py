@@ -67,6 +67,9 @@ class Settings:
     is_four_eyes: bool
     caller_calls_per_second: int
     caller_streams: int
+    journal: str
+    journal_share: float
+    receipt_keys_file: str
     control_certificate_file: str
     control_key_file: str
     control_ca_file: str

@@ -20,7 +20,7 @@ from decision.errors import AlreadyExistsError, ErrorCode, PreconditionError, Un
 from decision.event_rules import check_event
 from decision.events import Erasure, EventKind, NewEvent
 from decision.instants import Instant
-from store import ledger, pieces, states
+from store import journal, ledger, pieces, states
 from store.cache import Cache
 from store.database import reading, run_transaction
 from store.floors import CustomerFloor, Narrowing
@@ -283,7 +283,9 @@ def _complete(connection: Connection, cache: Cache, root: int) -> Removed:
 
 
 def forget_stranger(engine: Engine, cache: Cache, customer_id: str) -> None:
-    """Remove what Redis has under an id by which nobody is known, as after it went back.
+    """Remove what is kept under an id by which nobody is known: in the journal, and in Redis.
+
+    There it may be after Redis went back.
 
     Nobody can become known by it meanwhile. Nothing is done if somebody is. Raises NotAppliedError
     while the shard's cache has no life that PostgreSQL knows, and UnavailableError.
@@ -292,10 +294,12 @@ def forget_stranger(engine: Engine, cache: Cache, customer_id: str) -> None:
         # A row that is never committed: whoever wants to make one waits for it to be gone.
         reserved = connection.execute(_RESERVE, {"customer_id": customer_id})
         try:
-            if reserved.rowcount:
-                _forget(connection, cache, {}, [customer_id])
+            if not reserved.rowcount:
+                return
+            _forget(connection, cache, {}, [customer_id])
         finally:
             connection.rollback()
+    run_transaction(engine, lambda connection: journal.forget(connection, [customer_id]))
 
 
 _RESERVE: Final = text(
@@ -337,6 +341,7 @@ def _remove(connection: Connection, person: Person) -> Removed:
     )
     connection.execute(delete(customer).where(customer.c.subject == func.any(numbers)))
     pieces.remove_left(connection, customer_ids)
+    journal.forget(connection, customer_ids)
     naming = sum(
         any(customer_id in event_id for customer_id in customer_ids) for event_id in event_ids
     )

@@ -109,7 +109,15 @@ def load_knowledge(
     connection: Connection, catalogs: Catalogs, customer_id: str, known_at: Instant
 ) -> Knowledge:
     """Read what was known at an instant that is settled."""
-    published = catalogs.known_at(connection, known_at)
+    return load_knowledge_under(
+        connection, catalogs.known_at(connection, known_at), customer_id, known_at
+    )
+
+
+def load_knowledge_under(
+    connection: Connection, published: PublishedCatalog, customer_id: str, known_at: Instant
+) -> Knowledge:
+    """Read which events were known at an instant that is settled, under any publication."""
     person = _load_person(connection, customer_id, known_at)
     picture = Picture(
         published.catalog,

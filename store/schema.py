@@ -128,6 +128,7 @@ erasure = Table(
     Column("completed_at", BigInteger, comment="none: personal data is still to be removed"),
     comment="who is erased, and how far; follows from erasure events but for its completion",
 )
+Index("erasure_by_completion", erasure.c.completed_at)
 Index(
     "erasure_under_way",
     erasure.c.recorded_at,
@@ -336,6 +337,24 @@ handed_in_document = Table(
     Column("caller", ordered_text, primary_key=True),
     Column("handed_in_at", BigInteger, nullable=False),
     comment="append only: documents that somebody handed in for somebody else to publish",
+)
+
+decision_journal = Table(
+    "decision_journal",
+    metadata,
+    Column("answered_at", BigInteger, primary_key=True, comment="parts the table by time"),
+    Column("decision_id", ordered_text, primary_key=True),
+    Column("caller", Text, nullable=False),
+    Column("customer_id", ordered_text, nullable=False, comment="erasable: empty once erased"),
+    Column("question", JSONB, nullable=False),
+    Column("decided_at", BigInteger, nullable=False, comment="the instant asked about"),
+    Column("state_version", BigInteger, nullable=False),
+    Column("publication", Integer, nullable=False),
+    Column("is_outside_promise", Boolean, nullable=False),
+    Column("answer", JSONB, nullable=False),
+    Index("decision_journal_by_customer", "customer_id"),
+    postgresql_partition_by="RANGE (answered_at)",
+    comment="what was answered to whom; as far as an operator chose",
 )
 
 schema_step = Table(

@@ -83,6 +83,9 @@ class Written:
     batches: Mapping[int, Batch]
 
 
+STATE_VERSION: Final = "state_version"
+"""What the body of an event calls the version of the person's state that is the first with it."""
+
 _RECORDING: Final = Query(
     select(
         NEWEST_PUBLICATION.label("newest"),
@@ -160,11 +163,23 @@ def finish(
     recorded_at = [first + index for index in range(len(entries))]
     began_at = {number: position.seq for number, position in positions.items()}
     last = first + instant_count - 1
+    versions = {
+        member.subject: new_version(rewrite)
+        for rewrite in rewrites
+        for member in rewrite.folded.person.members
+    }
     with unawaited(connection, max(len(entries), len(notices))):
         ledger.append(
             connection,
             [
-                ledger.Appended(entry.event, entry.subject, entry.shard, instant, entry.facts)
+                ledger.Appended(
+                    entry.event,
+                    entry.subject,
+                    entry.shard,
+                    instant,
+                    # So that it can be told which events an answer from this state rested on.
+                    {**entry.facts, STATE_VERSION: versions[entry.subject]},
+                )
                 for entry, instant in zip(entries, recorded_at, strict=True)
             ],
             positions,

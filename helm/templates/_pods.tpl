@@ -72,6 +72,10 @@ of narrowings. The files are read again when a secret changes.
 - name: MAYWE_TOKEN_AUDIENCE
   value: {{ $access.tokens.audience | quote }}
 {{- end }}
+{{- if and .root.Values.receipts.keysSecret.name (eq .component "decision") }}
+- name: MAYWE_RECEIPT_KEYS_FILE
+  value: /run/maywe/receipt-keys/keys.pem
+{{- end }}
 {{- range $name, $value := $access.settings }}
 - name: {{ $name }}
   value: {{ $value | quote }}
@@ -99,6 +103,9 @@ of narrowings. The files are read again when a secret changes.
 {{- end -}}
 {{- if and $access.tokens.keysSecret.name (not $access.tokens.keysUrl) -}}
 {{- $_ := set $files "token-keys" (dict "secret" $access.tokens.keysSecret.name "items" (dict "keys.json" $access.tokens.keysSecret.key)) -}}
+{{- end -}}
+{{- if and $values.receipts.keysSecret.name (eq .component "decision") -}}
+{{- $_ := set $files "receipt-keys" (dict "secret" $values.receipts.keysSecret.name "items" (dict "keys.pem" $values.receipts.keysSecret.key)) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $files -}}

@@ -221,14 +221,22 @@ def _text_of(error: Exception) -> str:
 
 class _OfThread(threading.local):
     name: str = ""
+    reduce: Callable[[Any], Any] | None = None
 
 
 _of_thread: Final = _OfThread()
 
 
-def note_caller(name: str) -> None:
-    """Keep who makes the call that this thread begins to serve."""
+def note_caller(name: str, reduce: Callable[[Any], Any] | None = None) -> None:
+    """Keep who makes the call that this thread begins to serve, and to what answers are cut."""
     _of_thread.name = name
+    _of_thread.reduce = reduce
+
+
+def as_told(response: Any) -> Any:  # noqa: ANN401 - any message
+    """Give an answer as the caller is told it whose call this thread serves."""
+    reduce = _of_thread.reduce
+    return response if reduce is None else reduce(response)
 
 
 def calling() -> str:

@@ -82,6 +82,8 @@ def verdicts_alone(response: decision_pb2.MayShareResponse) -> decision_pb2.MayS
         decided_at=response.decided_at,
         decision_id=response.decision_id,
         outside_promise=response.outside_promise,
+        # It was made of what is told here.
+        receipt=response.receipt,
     )
 
 

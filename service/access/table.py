@@ -102,6 +102,8 @@ TABLE: Final[Mapping[str, Rules | Open]] = {
     "/maywe.v1.ConsentService/ListEvents": _full(_AUDITOR),
     "/maywe.v1.ConsentService/ListUnmatchedPurchases": _full(_EDITOR, _AUDITOR),
     "/maywe.v1.ConsentService/WatchChanges": _full(_READ, _AUDITOR),
+    "/maywe.v1.JournalService/GetDecision": _full(_AUDITOR),
+    "/maywe.v1.JournalService/ReplayDecision": _full(_AUDITOR),
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _full(
         _READ, _WRITER, _EDITOR, _PUBLISHER, _AUDITOR, _OPERATOR
     ),

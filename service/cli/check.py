@@ -39,6 +39,12 @@ _at_option = click.option(
 _token_option = click.option(
     "--token", default="", help="Token of a write that the answer must rest on."
 )
+_receipt_option = click.option(
+    "--receipt",
+    "wants_receipt",
+    is_flag=True,
+    help="Have the answer signed, for `maywe receipt verify`; the receipt is the last line.",
+)
 
 
 @click.group("check", cls=Group)
@@ -56,6 +62,7 @@ def check() -> None:
 @click.option("--purpose", required=True, help="Code of the purpose, such as advertising.")
 @_at_option
 @_token_option
+@_receipt_option
 @asks_servers
 def check_contact(
     client: Client,
@@ -65,6 +72,8 @@ def check_contact(
     purpose: str,
     at: Moment | None,
     token: str,
+    *,
+    wants_receipt: bool,
 ) -> None:
     """Ask whether CUSTOMER may be contacted by this channel for this purpose.
 
@@ -76,6 +85,7 @@ def check_contact(
         purpose=purpose,
         at=timestamp_at(at, client),
         token=token,
+        receipt=wants_receipt,
     )
     with answers_from(client.decision_address):
         response = client.decision.MayContact(request)
@@ -91,7 +101,7 @@ def check_contact(
                 *evidence_fields(response),
             ]
         )
-    _end_with(response.verdict)
+    _end_with(output, response)
 
 
 @check.command("share")
@@ -107,8 +117,9 @@ def check_contact(
 @click.option("--purpose", required=True, help="Code of the purpose, such as advertising.")
 @_at_option
 @_token_option
+@_receipt_option
 @asks_servers
-def check_share(
+def check_share(  # noqa: PLR0913 - one for each option
     client: Client,
     output: Output,
     customer: str,
@@ -117,6 +128,8 @@ def check_share(
     purpose: str,
     at: Moment | None,
     token: str,
+    *,
+    wants_receipt: bool,
 ) -> None:
     """Ask whether these data sets of CUSTOMER may be given to this partner.
 
@@ -130,6 +143,7 @@ def check_share(
         purpose=purpose,
         at=timestamp_at(at, client),
         token=token,
+        receipt=wants_receipt,
     )
     with answers_from(client.decision_address):
         response = client.decision.MayShare(request)
@@ -161,7 +175,7 @@ def check_share(
                 for answer in response.datasets
             ],
         )
-    _end_with(response.verdict)
+    _end_with(output, response)
 
 
 def _common_fields(response: MayContactResponse | MayShareResponse) -> list[tuple[str, Cell]]:
@@ -185,5 +199,9 @@ def _end_of(answer: MayContactResponse | MayShareResponse | DatasetAnswer) -> st
     return shown_end(answer.not_after, is_given=answer.HasField("not_after"))
 
 
-def _end_with(verdict: Verdict) -> None:
+def _end_with(output: Output, response: MayContactResponse | MayShareResponse) -> None:
+    if response.receipt and not output.is_json:
+        output.heading("receipt")
+        output.line(response.receipt)
+    verdict = response.verdict
     click.get_current_context().exit(_STATUSES.get(verdict, Exit.NOT_KNOWN))

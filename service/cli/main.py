@@ -20,6 +20,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "import": "service.cli.import_file:import_file",
     "catalog": "service.cli.catalog:catalog",
     "check": "service.cli.check:check",
+    "decision": "service.cli.decision:decision",
+    "receipt": "service.cli.receipt:receipt",
     "explain": "service.cli.explain:explain",
     "card": "service.cli.card:card",
     "revoke": "service.cli.revoke:revoke",

@@ -24,6 +24,7 @@ from service.composition import ALL_ROLES, Role, open_application
 from service.control.server import ControlListenError
 from service.embedded import EmbeddedServerError
 from service.processes import ChildStartError, ParentLine
+from service.receipts.keys import ReceiptKeyError
 from service.server import ListenError, running_server
 from service.setting_table import SETTINGS, Setting
 from service.settings import Settings, SettingsError, read_settings, shown_settings
@@ -51,7 +52,13 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         logging.basicConfig(level=settings.log_level.upper(), format=log_format)
         try:
             command(settings, **options)
-        except (ExposureError, CallersFileError, KeySetError, TlsError) as error:
+        except (
+            ExposureError,
+            CallersFileError,
+            KeySetError,
+            TlsError,
+            ReceiptKeyError,
+        ) as error:
             raise trouble(str(error), Exit.USAGE) from error
         except (
             ChildStartError,

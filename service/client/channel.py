@@ -16,6 +16,7 @@ from maywe.v1 import writer_pb2
 from maywe.v1.catalog_pb2_grpc import CatalogServiceStub
 from maywe.v1.consent_pb2_grpc import ConsentServiceStub
 from maywe.v1.decision_pb2_grpc import DecisionServiceStub
+from maywe.v1.journal_pb2_grpc import JournalServiceStub
 from maywe.v1.writer_pb2_grpc import WriterServiceStub
 
 from service.client.credentials import ClientCredentials
@@ -47,13 +48,14 @@ of `ImportEventsResponse`."""
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Stubs of the four services, and where they are, for what is said when a call fails."""
+    """Stubs of the five services, and where they are, for what is said when a call fails."""
 
     decision: DecisionServiceStub
     writer: WriterServiceStub
     catalog: CatalogServiceStub
     consent: ConsentServiceStub
     import_events: ImportEventsCall
+    journal: JournalServiceStub
     decision_address: str
     writer_address: str
 
@@ -67,9 +69,10 @@ def open_client(
 ) -> Iterator[Client]:
     """Open channels to both servers, or one when they are one, and close them at the end.
 
-    The checks, lists and proofs of `DecisionService` go to the decision server, everything else to
-    the writer. Nothing is connected before the first call. `timeout_seconds` is for each call that
-    is no stream, its retries included. Raises CredentialsError.
+    The checks, lists and proofs of `DecisionService`, and the journal of them, go to the decision
+    server, everything else to the writer. Nothing is connected before the first call.
+    `timeout_seconds` is for each call that is no stream, its retries included. Raises
+    CredentialsError.
     """
     with ExitStack() as stack:
         decision = stack.enter_context(_channel(decision_address, timeout_seconds, credentials))
@@ -82,6 +85,7 @@ def open_client(
             CatalogServiceStub(writer),
             ConsentServiceStub(writer),
             writer.stream_stream(_IMPORT_EVENTS, None, writer_pb2.ImportEventsResponse.FromString),
+            JournalServiceStub(decision),
             decision_address,
             writer_address,
         )

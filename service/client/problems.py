@@ -58,6 +58,9 @@ _ADVICE: Final[Mapping[int, str]] = {
     ErrorReason.ERROR_REASON_EVENT_ID_TAKEN: "give the event an id of its own",
     ErrorReason.ERROR_REASON_PUBLICATION_ID_TAKEN: "give the publication an id of its own",
     ErrorReason.ERROR_REASON_PUBLICATION_NOT_FOUND: "`maywe catalog log` lists the publications",
+    ErrorReason.ERROR_REASON_DECISION_NOT_FOUND: (
+        "docs/security.md says which decisions are journalled"
+    ),
     ErrorReason.ERROR_REASON_PUBLICATION_OUTDATED: (
         "look at it with `maywe catalog log` and `maywe catalog preview FILE`, then publish again"
     ),

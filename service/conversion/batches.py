@@ -29,7 +29,7 @@ from service.conversion.decisions import (
 from service.conversion.timestamps import timestamp_fields
 from service.conversion.writing import reason_value, verdict_value
 from service.errors import problem_of, status_of
-from service.judging import Judged, JudgedQuestion
+from service.judging import Judged, JudgedQuestion, place_suffix
 from store.judging_bases import Bases, Granted
 
 BEGINNINGS_KEPT_MAX: Final = 1024
@@ -43,8 +43,8 @@ _DATASET: Final = common_pb2.DatasetAnswer
 _BASIS: Final = common_pb2.Basis
 _PRODUCT: Final = common_pb2.Product
 
-_PLACES: Final = tuple(b"-%03x" % place for place in range(0x1000))
-"""What the decision ids of a batch end with, by place; what they begin with they have in common."""
+_PLACES: Final = tuple(place_suffix(place).encode() for place in range(0x1000))
+"""What the decision ids of a batch end with, by place."""
 
 
 def batch_checks(items: Iterable[decision_pb2.BatchCheckItem]) -> list[Check | MayweError]:

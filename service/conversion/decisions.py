@@ -56,11 +56,19 @@ def batch_check(item: decision_pb2.BatchCheckItem) -> Check:
     """Read one question of a batch. Raises InvalidArgumentError."""
     match item.WhichOneof("question"):
         case "contact":
+            _refuse_receipt(item.contact.receipt)
             return contact_check(item.contact)
         case "share":
+            _refuse_receipt(item.share.receipt)
             return share_check(item.share)
         case _:
             raise InvalidArgumentError(FieldFault("question", "ask contact or share"))
+
+
+def _refuse_receipt(is_wanted: bool) -> None:  # noqa: FBT001 - a field of a message
+    if is_wanted:
+        problem = "only an answer to a single question has one: leave it out"
+        raise InvalidArgumentError(FieldFault("receipt", problem))
 
 
 def audience_check(question: decision_pb2.AudienceQuestion) -> Check:

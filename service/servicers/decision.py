@@ -1,7 +1,7 @@
 """DecisionService: checks, batches and audiences; lists and explanations are next door."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 import grpc
 import numpy as np
@@ -11,12 +11,15 @@ from decision.errors import FieldFault, InvalidArgumentError
 from decision.reasons import Reason
 from service.audiences import AudienceDecider
 from service.batches import BatchDecider
-from service.checking import Checker
+from service.checking import Check, Checker, Decision
 from service.composition import Application
 from service.conversion import decisions
 from service.conversion.batches import batch_checks, batch_response
 from service.errors import StreamOrderError
+from service.journalling import decider_of
 from service.reading_ahead import ReadAhead
+from service.receipts.claims import Request
+from service.receipts.signing import no_receipt_key
 from service.servicers.explaining import explain
 from service.servicers.listing import list_allowed
 from store.bulk_reading import BulkReader
@@ -26,6 +29,9 @@ CUSTOMERS_PER_CHUNK_MAX: Final = 10_000
 
 CHUNKS_AHEAD_MAX: Final = 1
 """Chunks of a stream that are asked for in Redis before the one before them is answered."""
+
+
+_Response = TypeVar("_Response", decision_pb2.MayContactResponse, decision_pb2.MayShareResponse)
 
 
 class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
@@ -39,19 +45,46 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
             application.stores.check_cache, application.catalogs, application.keeper
         )
         self._batches = BatchDecider(self._bulk, self._checker)
+        self._journal = application.journal
+        self._signer = application.signer
+        self._decide = decider_of(self._checker, application.journal)
 
     def MayContact(
         self, request: decision_pb2.MayContactRequest, context: grpc.ServicerContext
     ) -> decision_pb2.MayContactResponse:
         """Answer whether we may contact a customer by a channel for a purpose."""
-        return decisions.contact_response(self._checker.decide(decisions.contact_check(request)))
+        check = decisions.contact_check(request)
+        if request.receipt:
+            decision = self._decide_for_receipt(check)
+            return self._with_receipt(request, decisions.contact_response(decision), decision)
+        return decisions.contact_response(self._decide(check))
 
     def MayShare(
         self, request: decision_pb2.MayShareRequest, context: grpc.ServicerContext
     ) -> decision_pb2.MayShareResponse:
         """Answer whether we may share data sets of a customer with a partner."""
         check = decisions.share_check(request)
-        return decisions.share_response(self._checker.decide(check), tuple(request.datasets))
+        if request.receipt:
+            decision = self._decide_for_receipt(check)
+            response = decisions.share_response(decision, tuple(request.datasets))
+            return self._with_receipt(request, response, decision)
+        return decisions.share_response(self._decide(check), tuple(request.datasets))
+
+    def _decide_for_receipt(self, check: Check) -> Decision:
+        """Answer a check whose answer is to be shown to others, so that a sample has it too."""
+        if self._signer is None:
+            raise no_receipt_key()
+        decision = self._checker.decide(check)
+        if self._journal is not None:
+            self._journal.add(check, decision, is_chosen=True)
+        return decision
+
+    def _with_receipt(self, request: Request, response: _Response, decision: Decision) -> _Response:
+        if self._signer is None:
+            raise no_receipt_key()
+        published = self._application.catalogs.get(decision.publication)
+        response.receipt = self._signer.sign(request, response, published)
+        return response
 
     def BatchCheck(
         self, request: decision_pb2.BatchCheckRequest, context: grpc.ServicerContext
@@ -62,7 +95,10 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
             problem = f"a batch has 1 to {CHECKS_PER_BATCH_MAX} questions, not {count}"
             raise InvalidArgumentError(FieldFault("checks", problem))
         checks = batch_checks(request.checks)
-        return batch_response(self._batches.decide_each(checks))
+        decided = self._batches.decide_each(checks)
+        if self._journal is not None:
+            self._journal.add_batch(checks, decided)
+        return batch_response(decided)
 
     def FilterAudience(
         self,

@@ -55,7 +55,11 @@ def test_append_only_tables_refuse_every_change(ledger: Ledger, table: str, stat
 def test_the_tables_of_the_code_are_those_of_the_migrations(engine: Engine) -> None:
     """A column that only one of them has would be noticed by nobody; comments are the code's."""
     with engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+        parts = set(connection.scalars(text("SELECT relname FROM pg_class WHERE relispartition")))
+        context = MigrationContext.configure(
+            connection, opts={"include_name": lambda name, *_: name not in parts}
+        )
+        differences = compare_metadata(context, metadata)
     operations = [found[0] if isinstance(found, tuple) else found[0][0] for found in differences]
     assert [name for name in operations if not name.endswith("_comment")] == [], differences
 

@@ -110,9 +110,9 @@ CHANGES: Final = {
     "recorded_at": "recorded_at + 1000000000",
     "subject": "subject + 1",
     "body": "body || '{\"x\": 1}'",
-    "personal_commitment": "decode('00', 'hex') || substr(personal_commitment, 2)",
-    "previous_hash": "decode('00', 'hex') || substr(previous_hash, 2)",
-    "hash": "decode('00', 'hex') || substr(hash, 2)",
+    "personal_commitment": "set_byte(personal_commitment, 0, get_byte(personal_commitment, 0) # 1)",
+    "previous_hash": "set_byte(previous_hash, 0, get_byte(previous_hash, 0) # 1)",
+    "hash": "set_byte(hash, 0, get_byte(hash, 0) # 1)",
 }
 
 

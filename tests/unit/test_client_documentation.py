@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
-from maywe.v1 import catalog_pb2, consent_pb2, decision_pb2, writer_pb2
+from maywe.v1 import catalog_pb2, consent_pb2, decision_pb2, journal_pb2, writer_pb2
 from maywe.v1.common_pb2 import Reason
 from maywe.v1.errors_pb2 import ErrorReason
 
@@ -26,7 +26,7 @@ GO_NAMES: Final = {"CANCELED": "CANCELLED"}
 
 def methods() -> Iterator[MethodDescriptor]:
     """Every method of the contract."""
-    for file in (decision_pb2, writer_pb2, catalog_pb2, consent_pb2):
+    for file in (decision_pb2, writer_pb2, catalog_pb2, consent_pb2, journal_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():
             yield from service.methods
 

@@ -25,6 +25,7 @@ from maywe.v1 import (
     consent_pb2_grpc,
     decision_pb2,
     decision_pb2_grpc,
+    journal_pb2_grpc,
     writer_pb2_grpc,
 )
 
@@ -65,6 +66,10 @@ CALLS_BY_SERVICE = {
         "ListEvents",
         "ListUnmatchedPurchases",
         "WatchChanges",
+    },
+    "JournalService": {
+        "GetDecision",
+        "ReplayDecision",
     },
 }
 
@@ -327,6 +332,7 @@ def test_stubs_import_and_register() -> None:
         (writer_pb2_grpc.WriterServiceStub(channel), "WriterService"),
         (catalog_pb2_grpc.CatalogServiceStub(channel), "CatalogService"),
         (consent_pb2_grpc.ConsentServiceStub(channel), "ConsentService"),
+        (journal_pb2_grpc.JournalServiceStub(channel), "JournalService"),
     ):
         assert CALLS_BY_SERVICE[service] <= set(vars(made))
     assert decision_pb2.DESCRIPTOR.package == "maywe.v1"

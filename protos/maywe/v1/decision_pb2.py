@@ -29,7 +29,7 @@ from maywe.v1 import event_pb2 as maywe_dot_v1_dot_event__pb2
 from maywe.v1 import evidence_pb2 as maywe_dot_v1_dot_evidence__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17maywe/v1/decision.proto\x12\x08maywe.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x15maywe/v1/common.proto\x1a\x14maywe/v1/event.proto\x1a\x17maywe/v1/evidence.proto\"\x81\x01\n\x11MayContactRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12&\n\x02\x61t\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05token\x18\x05 \x01(\t\"\x85\x03\n\x12MayContactResponse\x12\"\n\x07verdict\x18\x01 \x01(\x0e\x32\x11.maywe.v1.Verdict\x12 \n\x06reason\x18\x02 \x01(\x0e\x32\x10.maywe.v1.Reason\x12-\n\tnot_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nnot_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1e\n\x05\x62\x61sis\x18\x05 \x01(\x0b\x32\x0f.maywe.v1.Basis\x12\x18\n\x10\x61llowed_channels\x18\x06 \x03(\t\x12\x15\n\rstate_version\x18\x07 \x01(\x03\x12\x1b\n\x13\x63\x61talog_publication\x18\x08 \x01(\x05\x12.\n\ndecided_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\n \x01(\t\x12\x17\n\x0foutside_promise\x18\x0b \x01(\x08\"\x91\x01\n\x0fMayShareRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07partner\x18\x02 \x01(\t\x12\x10\n\x08\x64\x61tasets\x18\x03 \x03(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05token\x18\x06 \x01(\t\"\x8e\x03\n\x10MayShareResponse\x12\"\n\x07verdict\x18\x01 \x01(\x0e\x32\x11.maywe.v1.Verdict\x12 \n\x06reason\x18\x02 \x01(\x0e\x32\x10.maywe.v1.Reason\x12-\n\tnot_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nnot_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08\x64\x61tasets\x18\x05 \x03(\x0b\x32\x17.maywe.v1.DatasetAnswer\x12\x18\n\x10\x61llowed_datasets\x18\x06 \x03(\t\x12\x15\n\rstate_version\x18\x07 \x01(\x03\x12\x1b\n\x13\x63\x61talog_publication\x18\x08 \x01(\x05\x12.\n\ndecided_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\n \x01(\t\x12\x17\n\x0foutside_promise\x18\x0b \x01(\x08\"=\n\x11\x42\x61tchCheckRequest\x12(\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\x18.maywe.v1.BatchCheckItem\"x\n\x0e\x42\x61tchCheckItem\x12.\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x1b.maywe.v1.MayContactRequestH\x00\x12*\n\x05share\x18\x02 \x01(\x0b\x32\x19.maywe.v1.MayShareRequestH\x00\x42\n\n\x08question\"A\n\x12\x42\x61tchCheckResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.maywe.v1.BatchCheckResult\"\x9f\x01\n\x10\x42\x61tchCheckResult\x12/\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x1c.maywe.v1.MayContactResponseH\x00\x12+\n\x05share\x18\x02 \x01(\x0b\x32\x1a.maywe.v1.MayShareResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"y\n\x15\x46ilterAudienceRequest\x12.\n\x08question\x18\x01 \x01(\x0b\x32\x1a.maywe.v1.AudienceQuestionH\x00\x12(\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x17.maywe.v1.AudienceChunkH\x00\x42\x06\n\x04part\"\xad\x01\n\x10\x41udienceQuestion\x12,\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x19.maywe.v1.ContactQuestionH\x00\x12(\n\x05share\x18\x02 \x01(\x0b\x32\x17.maywe.v1.ShareQuestionH\x00\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05token\x18\x04 \x01(\tB\n\n\x08question\"%\n\rAudienceChunk\x12\x14\n\x0c\x63ustomer_ids\x18\x01 \x03(\t\"v\n\x16\x46ilterAudienceResponse\x12.\n\x08verdicts\x18\x01 \x01(\x0b\x32\x1a.maywe.v1.AudienceVerdictsH\x00\x12$\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x15.maywe.v1.AudienceEndH\x00\x42\x06\n\x04part\"\xc0\x01\n\x10\x41udienceVerdicts\x12#\n\x08verdicts\x18\x01 \x03(\x0e\x32\x11.maywe.v1.Verdict\x12!\n\x07reasons\x18\x02 \x03(\x0e\x32\x10.maywe.v1.Reason\x12.\n\ndecided_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x63\x61talog_publication\x18\x04 \x01(\x05\x12\x17\n\x0foutside_promise\x18\x05 \x01(\x08\"M\n\x0b\x41udienceEnd\x12\x16\n\x0e\x63ustomer_count\x18\x01 \x01(\x03\x12&\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x16.maywe.v1.VerdictCount\"l\n\x0cVerdictCount\x12\"\n\x07verdict\x18\x01 \x01(\x0e\x32\x11.maywe.v1.Verdict\x12 \n\x06reason\x18\x02 \x01(\x0e\x32\x10.maywe.v1.Reason\x12\x16\n\x0e\x63ustomer_count\x18\x03 \x01(\x03\"\xd3\x01\n\x12ListAllowedRequest\x12,\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x19.maywe.v1.ContactQuestionH\x00\x12(\n\x05share\x18\x02 \x01(\x0b\x32\x17.maywe.v1.ShareQuestionH\x00\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05token\x18\x04 \x01(\t\x12\x12\n\nchunk_size\x18\x05 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x06 \x01(\tB\n\n\x08question\"k\n\x13ListAllowedResponse\x12\'\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x16.maywe.v1.AllowedChunkH\x00\x12#\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x14.maywe.v1.AllowedEndH\x00\x42\x06\n\x04part\"d\n\x0c\x41llowedChunk\x12\x14\n\x0c\x63ustomer_ids\x18\x01 \x03(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12.\n\ndecided_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\nAllowedEnd\x12\x16\n\x0e\x63ustomer_count\x18\x01 \x01(\x03\"\x93\x02\n\x0e\x45xplainRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12,\n\x07\x63ontact\x18\x02 \x01(\x0b\x32\x19.maywe.v1.ContactQuestionH\x00\x12(\n\x05share\x18\x03 \x01(\x0b\x32\x17.maywe.v1.ShareQuestionH\x00\x12,\n\x07process\x18\x04 \x01(\x0b\x32\x19.maywe.v1.ProcessQuestionH\x00\x12,\n\x08valid_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08known_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08question\"\xb9\x04\n\x0f\x45xplainResponse\x12 \n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x10.maywe.v1.Answer\x12+\n\x11\x61nswer_known_then\x18\x02 \x01(\x0b\x32\x10.maywe.v1.Answer\x12*\n\x10\x61nswer_known_now\x18\x03 \x01(\x0b\x32\x10.maywe.v1.Answer\x12,\n\x08valid_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08known_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04zone\x18\x06 \x01(\t\x12\x14\n\x0c\x63ustomer_ids\x18\x07 \x03(\t\x12\x1f\n\x06grants\x18\x08 \x03(\x0b\x32\x0f.maywe.v1.Grant\x12+\n\x0crestrictions\x18\t \x03(\x0b\x32\x15.maywe.v1.Restriction\x12/\n\nsuspension\x18\n \x01(\x0b\x32\x1b.maywe.v1.PartnerSuspension\x12\'\n\x06\x65vents\x18\x0b \x03(\x0b\x32\x17.maywe.v1.RecordedEvent\x12#\n\x08wordings\x18\x0c \x03(\x0b\x32\x11.maywe.v1.Wording\x12(\n\x0bmatrix_rows\x18\r \x03(\x0b\x32\x13.maywe.v1.MatrixRow\x12\x34\n\x0cpublications\x18\x0e \x03(\x0b\x32\x1e.maywe.v1.PublicationReference2\xcd\x03\n\x0f\x44\x65\x63isionService\x12G\n\nMayContact\x12\x1b.maywe.v1.MayContactRequest\x1a\x1c.maywe.v1.MayContactResponse\x12\x41\n\x08MayShare\x12\x19.maywe.v1.MayShareRequest\x1a\x1a.maywe.v1.MayShareResponse\x12G\n\nBatchCheck\x12\x1b.maywe.v1.BatchCheckRequest\x1a\x1c.maywe.v1.BatchCheckResponse\x12W\n\x0e\x46ilterAudience\x12\x1f.maywe.v1.FilterAudienceRequest\x1a .maywe.v1.FilterAudienceResponse(\x01\x30\x01\x12L\n\x0bListAllowed\x12\x1c.maywe.v1.ListAllowedRequest\x1a\x1d.maywe.v1.ListAllowedResponse0\x01\x12>\n\x07\x45xplain\x12\x18.maywe.v1.ExplainRequest\x1a\x19.maywe.v1.ExplainResponseB-\n\x08maywe.v1B\rDecisionProtoP\x01Z\x10maywe/v1;maywev1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17maywe/v1/decision.proto\x12\x08maywe.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x15maywe/v1/common.proto\x1a\x14maywe/v1/event.proto\x1a\x17maywe/v1/evidence.proto\"\x92\x01\n\x11MayContactRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12&\n\x02\x61t\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05token\x18\x05 \x01(\t\x12\x0f\n\x07receipt\x18\x06 \x01(\x08\"\x96\x03\n\x12MayContactResponse\x12\"\n\x07verdict\x18\x01 \x01(\x0e\x32\x11.maywe.v1.Verdict\x12 \n\x06reason\x18\x02 \x01(\x0e\x32\x10.maywe.v1.Reason\x12-\n\tnot_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nnot_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1e\n\x05\x62\x61sis\x18\x05 \x01(\x0b\x32\x0f.maywe.v1.Basis\x12\x18\n\x10\x61llowed_channels\x18\x06 \x03(\t\x12\x15\n\rstate_version\x18\x07 \x01(\x03\x12\x1b\n\x13\x63\x61talog_publication\x18\x08 \x01(\x05\x12.\n\ndecided_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\n \x01(\t\x12\x17\n\x0foutside_promise\x18\x0b \x01(\x08\x12\x0f\n\x07receipt\x18\x0c \x01(\t\"\xa2\x01\n\x0fMayShareRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07partner\x18\x02 \x01(\t\x12\x10\n\x08\x64\x61tasets\x18\x03 \x03(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05token\x18\x06 \x01(\t\x12\x0f\n\x07receipt\x18\x07 \x01(\x08\"\x9f\x03\n\x10MayShareResponse\x12\"\n\x07verdict\x18\x01 \x01(\x0e\x32\x11.maywe.v1.Verdict\x12 \n\x06reason\x18\x02 \x01(\x0e\x32\x10.maywe.v1.Reason\x12-\n\tnot_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nnot_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08\x64\x61tasets\x18\x05 \x03(\x0b\x32\x17.maywe.v1.DatasetAnswer\x12\x18\n\x10\x61llowed_datasets\x18\x06 \x03(\t\x12\x15\n\rstate_version\x18\x07 \x01(\x03\x12\x1b\n\x13\x63\x61talog_publication\x18\x08 \x01(\x05\x12.\n\ndecided_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\n \x01(\t\x12\x17\n\x0foutside_promise\x18\x0b \x01(\x08\x12\x0f\n\x07receipt\x18\x0c \x01(\t\"=\n\x11\x42\x61tchCheckRequest\x12(\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\x18.maywe.v1.BatchCheckItem\"x\n\x0e\x42\x61tchCheckItem\x12.\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x1b.maywe.v1.MayContactRequestH\x00\x12*\n\x05share\x18\x02 \x01(\x0b\x32\x19.maywe.v1.MayShareRequestH\x00\x42\n\n\x08question\"A\n\x12\x42\x61tchCheckResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.maywe.v1.BatchCheckResult\"\x9f\x01\n\x10\x42\x61tchCheckResult\x12/\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x1c.maywe.v1.MayContactResponseH\x00\x12+\n\x05share\x18\x02 \x01(\x0b\x32\x1a.maywe.v1.MayShareResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"y\n\x15\x46ilterAudienceRequest\x12.\n\x08question\x18\x01 \x01(\x0b\x32\x1a.maywe.v1.AudienceQuestionH\x00\x12(\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x17.maywe.v1.AudienceChunkH\x00\x42\x06\n\x04part\"\xad\x01\n\x10\x41udienceQuestion\x12,\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x19.maywe.v1.ContactQuestionH\x00\x12(\n\x05share\x18\x02 \x01(\x0b\x32\x17.maywe.v1.ShareQuestionH\x00\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05token\x18\x04 \x01(\tB\n\n\x08question\"%\n\rAudienceChunk\x12\x14\n\x0c\x63ustomer_ids\x18\x01 \x03(\t\"v\n\x16\x46ilterAudienceResponse\x12.\n\x08verdicts\x18\x01 \x01(\x0b\x32\x1a.maywe.v1.AudienceVerdictsH\x00\x12$\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x15.maywe.v1.AudienceEndH\x00\x42\x06\n\x04part\"\xc0\x01\n\x10\x41udienceVerdicts\x12#\n\x08verdicts\x18\x01 \x03(\x0e\x32\x11.maywe.v1.Verdict\x12!\n\x07reasons\x18\x02 \x03(\x0e\x32\x10.maywe.v1.Reason\x12.\n\ndecided_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x63\x61talog_publication\x18\x04 \x01(\x05\x12\x17\n\x0foutside_promise\x18\x05 \x01(\x08\"M\n\x0b\x41udienceEnd\x12\x16\n\x0e\x63ustomer_count\x18\x01 \x01(\x03\x12&\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x16.maywe.v1.VerdictCount\"l\n\x0cVerdictCount\x12\"\n\x07verdict\x18\x01 \x01(\x0e\x32\x11.maywe.v1.Verdict\x12 \n\x06reason\x18\x02 \x01(\x0e\x32\x10.maywe.v1.Reason\x12\x16\n\x0e\x63ustomer_count\x18\x03 \x01(\x03\"\xd3\x01\n\x12ListAllowedRequest\x12,\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x19.maywe.v1.ContactQuestionH\x00\x12(\n\x05share\x18\x02 \x01(\x0b\x32\x17.maywe.v1.ShareQuestionH\x00\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05token\x18\x04 \x01(\t\x12\x12\n\nchunk_size\x18\x05 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x06 \x01(\tB\n\n\x08question\"k\n\x13ListAllowedResponse\x12\'\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x16.maywe.v1.AllowedChunkH\x00\x12#\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x14.maywe.v1.AllowedEndH\x00\x42\x06\n\x04part\"d\n\x0c\x41llowedChunk\x12\x14\n\x0c\x63ustomer_ids\x18\x01 \x03(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12.\n\ndecided_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\nAllowedEnd\x12\x16\n\x0e\x63ustomer_count\x18\x01 \x01(\x03\"\x93\x02\n\x0e\x45xplainRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12,\n\x07\x63ontact\x18\x02 \x01(\x0b\x32\x19.maywe.v1.ContactQuestionH\x00\x12(\n\x05share\x18\x03 \x01(\x0b\x32\x17.maywe.v1.ShareQuestionH\x00\x12,\n\x07process\x18\x04 \x01(\x0b\x32\x19.maywe.v1.ProcessQuestionH\x00\x12,\n\x08valid_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08known_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08question\"\xb9\x04\n\x0f\x45xplainResponse\x12 \n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x10.maywe.v1.Answer\x12+\n\x11\x61nswer_known_then\x18\x02 \x01(\x0b\x32\x10.maywe.v1.Answer\x12*\n\x10\x61nswer_known_now\x18\x03 \x01(\x0b\x32\x10.maywe.v1.Answer\x12,\n\x08valid_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08known_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04zone\x18\x06 \x01(\t\x12\x14\n\x0c\x63ustomer_ids\x18\x07 \x03(\t\x12\x1f\n\x06grants\x18\x08 \x03(\x0b\x32\x0f.maywe.v1.Grant\x12+\n\x0crestrictions\x18\t \x03(\x0b\x32\x15.maywe.v1.Restriction\x12/\n\nsuspension\x18\n \x01(\x0b\x32\x1b.maywe.v1.PartnerSuspension\x12\'\n\x06\x65vents\x18\x0b \x03(\x0b\x32\x17.maywe.v1.RecordedEvent\x12#\n\x08wordings\x18\x0c \x03(\x0b\x32\x11.maywe.v1.Wording\x12(\n\x0bmatrix_rows\x18\r \x03(\x0b\x32\x13.maywe.v1.MatrixRow\x12\x34\n\x0cpublications\x18\x0e \x03(\x0b\x32\x1e.maywe.v1.PublicationReference2\xcd\x03\n\x0f\x44\x65\x63isionService\x12G\n\nMayContact\x12\x1b.maywe.v1.MayContactRequest\x1a\x1c.maywe.v1.MayContactResponse\x12\x41\n\x08MayShare\x12\x19.maywe.v1.MayShareRequest\x1a\x1a.maywe.v1.MayShareResponse\x12G\n\nBatchCheck\x12\x1b.maywe.v1.BatchCheckRequest\x1a\x1c.maywe.v1.BatchCheckResponse\x12W\n\x0e\x46ilterAudience\x12\x1f.maywe.v1.FilterAudienceRequest\x1a .maywe.v1.FilterAudienceResponse(\x01\x30\x01\x12L\n\x0bListAllowed\x12\x1c.maywe.v1.ListAllowedRequest\x1a\x1d.maywe.v1.ListAllowedResponse0\x01\x12>\n\x07\x45xplain\x12\x18.maywe.v1.ExplainRequest\x1a\x19.maywe.v1.ExplainResponseB-\n\x08maywe.v1B\rDecisionProtoP\x01Z\x10maywe/v1;maywev1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,47 +38,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\010maywe.v1B\rDecisionProtoP\001Z\020maywe/v1;maywev1'
   _globals['_MAYCONTACTREQUEST']._serialized_start=166
-  _globals['_MAYCONTACTREQUEST']._serialized_end=295
-  _globals['_MAYCONTACTRESPONSE']._serialized_start=298
-  _globals['_MAYCONTACTRESPONSE']._serialized_end=687
-  _globals['_MAYSHAREREQUEST']._serialized_start=690
-  _globals['_MAYSHAREREQUEST']._serialized_end=835
-  _globals['_MAYSHARERESPONSE']._serialized_start=838
-  _globals['_MAYSHARERESPONSE']._serialized_end=1236
-  _globals['_BATCHCHECKREQUEST']._serialized_start=1238
-  _globals['_BATCHCHECKREQUEST']._serialized_end=1299
-  _globals['_BATCHCHECKITEM']._serialized_start=1301
-  _globals['_BATCHCHECKITEM']._serialized_end=1421
-  _globals['_BATCHCHECKRESPONSE']._serialized_start=1423
-  _globals['_BATCHCHECKRESPONSE']._serialized_end=1488
-  _globals['_BATCHCHECKRESULT']._serialized_start=1491
-  _globals['_BATCHCHECKRESULT']._serialized_end=1650
-  _globals['_FILTERAUDIENCEREQUEST']._serialized_start=1652
-  _globals['_FILTERAUDIENCEREQUEST']._serialized_end=1773
-  _globals['_AUDIENCEQUESTION']._serialized_start=1776
-  _globals['_AUDIENCEQUESTION']._serialized_end=1949
-  _globals['_AUDIENCECHUNK']._serialized_start=1951
-  _globals['_AUDIENCECHUNK']._serialized_end=1988
-  _globals['_FILTERAUDIENCERESPONSE']._serialized_start=1990
-  _globals['_FILTERAUDIENCERESPONSE']._serialized_end=2108
-  _globals['_AUDIENCEVERDICTS']._serialized_start=2111
-  _globals['_AUDIENCEVERDICTS']._serialized_end=2303
-  _globals['_AUDIENCEEND']._serialized_start=2305
-  _globals['_AUDIENCEEND']._serialized_end=2382
-  _globals['_VERDICTCOUNT']._serialized_start=2384
-  _globals['_VERDICTCOUNT']._serialized_end=2492
-  _globals['_LISTALLOWEDREQUEST']._serialized_start=2495
-  _globals['_LISTALLOWEDREQUEST']._serialized_end=2706
-  _globals['_LISTALLOWEDRESPONSE']._serialized_start=2708
-  _globals['_LISTALLOWEDRESPONSE']._serialized_end=2815
-  _globals['_ALLOWEDCHUNK']._serialized_start=2817
-  _globals['_ALLOWEDCHUNK']._serialized_end=2917
-  _globals['_ALLOWEDEND']._serialized_start=2919
-  _globals['_ALLOWEDEND']._serialized_end=2955
-  _globals['_EXPLAINREQUEST']._serialized_start=2958
-  _globals['_EXPLAINREQUEST']._serialized_end=3233
-  _globals['_EXPLAINRESPONSE']._serialized_start=3236
-  _globals['_EXPLAINRESPONSE']._serialized_end=3805
-  _globals['_DECISIONSERVICE']._serialized_start=3808
-  _globals['_DECISIONSERVICE']._serialized_end=4269
+  _globals['_MAYCONTACTREQUEST']._serialized_end=312
+  _globals['_MAYCONTACTRESPONSE']._serialized_start=315
+  _globals['_MAYCONTACTRESPONSE']._serialized_end=721
+  _globals['_MAYSHAREREQUEST']._serialized_start=724
+  _globals['_MAYSHAREREQUEST']._serialized_end=886
+  _globals['_MAYSHARERESPONSE']._serialized_start=889
+  _globals['_MAYSHARERESPONSE']._serialized_end=1304
+  _globals['_BATCHCHECKREQUEST']._serialized_start=1306
+  _globals['_BATCHCHECKREQUEST']._serialized_end=1367
+  _globals['_BATCHCHECKITEM']._serialized_start=1369
+  _globals['_BATCHCHECKITEM']._serialized_end=1489
+  _globals['_BATCHCHECKRESPONSE']._serialized_start=1491
+  _globals['_BATCHCHECKRESPONSE']._serialized_end=1556
+  _globals['_BATCHCHECKRESULT']._serialized_start=1559
+  _globals['_BATCHCHECKRESULT']._serialized_end=1718
+  _globals['_FILTERAUDIENCEREQUEST']._serialized_start=1720
+  _globals['_FILTERAUDIENCEREQUEST']._serialized_end=1841
+  _globals['_AUDIENCEQUESTION']._serialized_start=1844
+  _globals['_AUDIENCEQUESTION']._serialized_end=2017
+  _globals['_AUDIENCECHUNK']._serialized_start=2019
+  _globals['_AUDIENCECHUNK']._serialized_end=2056
+  _globals['_FILTERAUDIENCERESPONSE']._serialized_start=2058
+  _globals['_FILTERAUDIENCERESPONSE']._serialized_end=2176
+  _globals['_AUDIENCEVERDICTS']._serialized_start=2179
+  _globals['_AUDIENCEVERDICTS']._serialized_end=2371
+  _globals['_AUDIENCEEND']._serialized_start=2373
+  _globals['_AUDIENCEEND']._serialized_end=2450
+  _globals['_VERDICTCOUNT']._serialized_start=2452
+  _globals['_VERDICTCOUNT']._serialized_end=2560
+  _globals['_LISTALLOWEDREQUEST']._serialized_start=2563
+  _globals['_LISTALLOWEDREQUEST']._serialized_end=2774
+  _globals['_LISTALLOWEDRESPONSE']._serialized_start=2776
+  _globals['_LISTALLOWEDRESPONSE']._serialized_end=2883
+  _globals['_ALLOWEDCHUNK']._serialized_start=2885
+  _globals['_ALLOWEDCHUNK']._serialized_end=2985
+  _globals['_ALLOWEDEND']._serialized_start=2987
+  _globals['_ALLOWEDEND']._serialized_end=3023
+  _globals['_EXPLAINREQUEST']._serialized_start=3026
+  _globals['_EXPLAINREQUEST']._serialized_end=3301
+  _globals['_EXPLAINRESPONSE']._serialized_start=3304
+  _globals['_EXPLAINRESPONSE']._serialized_end=3873
+  _globals['_DECISIONSERVICE']._serialized_start=3876
+  _globals['_DECISIONSERVICE']._serialized_end=4337
 # @@protoc_insertion_point(module_scope)

@@ -14,21 +14,23 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class MayContactRequest(_message.Message):
-    __slots__ = ("customer_id", "channel", "purpose", "at", "token")
+    __slots__ = ("customer_id", "channel", "purpose", "at", "token", "receipt")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     customer_id: str
     channel: str
     purpose: str
     at: _timestamp_pb2.Timestamp
     token: str
-    def __init__(self, customer_id: _Optional[str] = ..., channel: _Optional[str] = ..., purpose: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., token: _Optional[str] = ...) -> None: ...
+    receipt: bool
+    def __init__(self, customer_id: _Optional[str] = ..., channel: _Optional[str] = ..., purpose: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., token: _Optional[str] = ..., receipt: _Optional[bool] = ...) -> None: ...
 
 class MayContactResponse(_message.Message):
-    __slots__ = ("verdict", "reason", "not_after", "not_before", "basis", "allowed_channels", "state_version", "catalog_publication", "decided_at", "decision_id", "outside_promise")
+    __slots__ = ("verdict", "reason", "not_after", "not_before", "basis", "allowed_channels", "state_version", "catalog_publication", "decided_at", "decision_id", "outside_promise", "receipt")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +42,7 @@ class MayContactResponse(_message.Message):
     DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     OUTSIDE_PROMISE_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     verdict: _common_pb2.Verdict
     reason: _common_pb2.Reason
     not_after: _timestamp_pb2.Timestamp
@@ -51,26 +54,29 @@ class MayContactResponse(_message.Message):
     decided_at: _timestamp_pb2.Timestamp
     decision_id: str
     outside_promise: bool
-    def __init__(self, verdict: _Optional[_Union[_common_pb2.Verdict, str]] = ..., reason: _Optional[_Union[_common_pb2.Reason, str]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., basis: _Optional[_Union[_common_pb2.Basis, _Mapping]] = ..., allowed_channels: _Optional[_Iterable[str]] = ..., state_version: _Optional[int] = ..., catalog_publication: _Optional[int] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_id: _Optional[str] = ..., outside_promise: _Optional[bool] = ...) -> None: ...
+    receipt: str
+    def __init__(self, verdict: _Optional[_Union[_common_pb2.Verdict, str]] = ..., reason: _Optional[_Union[_common_pb2.Reason, str]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., basis: _Optional[_Union[_common_pb2.Basis, _Mapping]] = ..., allowed_channels: _Optional[_Iterable[str]] = ..., state_version: _Optional[int] = ..., catalog_publication: _Optional[int] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_id: _Optional[str] = ..., outside_promise: _Optional[bool] = ..., receipt: _Optional[str] = ...) -> None: ...
 
 class MayShareRequest(_message.Message):
-    __slots__ = ("customer_id", "partner", "datasets", "purpose", "at", "token")
+    __slots__ = ("customer_id", "partner", "datasets", "purpose", "at", "token", "receipt")
     CUSTOMER_ID_FIELD_NUMBER: _ClassVar[int]
     PARTNER_FIELD_NUMBER: _ClassVar[int]
     DATASETS_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     customer_id: str
     partner: str
     datasets: _containers.RepeatedScalarFieldContainer[str]
     purpose: str
     at: _timestamp_pb2.Timestamp
     token: str
-    def __init__(self, customer_id: _Optional[str] = ..., partner: _Optional[str] = ..., datasets: _Optional[_Iterable[str]] = ..., purpose: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., token: _Optional[str] = ...) -> None: ...
+    receipt: bool
+    def __init__(self, customer_id: _Optional[str] = ..., partner: _Optional[str] = ..., datasets: _Optional[_Iterable[str]] = ..., purpose: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., token: _Optional[str] = ..., receipt: _Optional[bool] = ...) -> None: ...
 
 class MayShareResponse(_message.Message):
-    __slots__ = ("verdict", "reason", "not_after", "not_before", "datasets", "allowed_datasets", "state_version", "catalog_publication", "decided_at", "decision_id", "outside_promise")
+    __slots__ = ("verdict", "reason", "not_after", "not_before", "datasets", "allowed_datasets", "state_version", "catalog_publication", "decided_at", "decision_id", "outside_promise", "receipt")
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +88,7 @@ class MayShareResponse(_message.Message):
     DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     OUTSIDE_PROMISE_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
     verdict: _common_pb2.Verdict
     reason: _common_pb2.Reason
     not_after: _timestamp_pb2.Timestamp
@@ -93,7 +100,8 @@ class MayShareResponse(_message.Message):
     decided_at: _timestamp_pb2.Timestamp
     decision_id: str
     outside_promise: bool
-    def __init__(self, verdict: _Optional[_Union[_common_pb2.Verdict, str]] = ..., reason: _Optional[_Union[_common_pb2.Reason, str]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., datasets: _Optional[_Iterable[_Union[_common_pb2.DatasetAnswer, _Mapping]]] = ..., allowed_datasets: _Optional[_Iterable[str]] = ..., state_version: _Optional[int] = ..., catalog_publication: _Optional[int] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_id: _Optional[str] = ..., outside_promise: _Optional[bool] = ...) -> None: ...
+    receipt: str
+    def __init__(self, verdict: _Optional[_Union[_common_pb2.Verdict, str]] = ..., reason: _Optional[_Union[_common_pb2.Reason, str]] = ..., not_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., datasets: _Optional[_Iterable[_Union[_common_pb2.DatasetAnswer, _Mapping]]] = ..., allowed_datasets: _Optional[_Iterable[str]] = ..., state_version: _Optional[int] = ..., catalog_publication: _Optional[int] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_id: _Optional[str] = ..., outside_promise: _Optional[bool] = ..., receipt: _Optional[str] = ...) -> None: ...
 
 class BatchCheckRequest(_message.Message):
     __slots__ = ("checks",)

@@ -84,8 +84,8 @@ class DecisionServiceServicer:
     def MayShare(self, request, context):
         """May these data sets of this customer be given to this partner for this purpose? A caller that is
         identified as a partner asks for itself alone, without `token`, and is told the verdicts, until
-        when they hold, `decided_at`, `decision_id` and `outside_promise`; with DENY the reason is
-        WITHHELD.
+        when they hold, `decided_at`, `decision_id`, `outside_promise` and a receipt of just that; with DENY
+        the reason is WITHHELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
