@@ -36,7 +36,10 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
         self._application = application
         self._checker = Checker(application.reader, application.catalogs)
         self._bulk = BulkReader(
-            application.stores.check_cache, application.catalogs, application.keeper
+            application.stores.check_cache,
+            application.catalogs,
+            application.keeper,
+            application.instruments.meters.lookups,
         )
         self._batches = BatchDecider(self._bulk, self._checker)
 
@@ -61,8 +64,9 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
         if not 1 <= count <= CHECKS_PER_BATCH_MAX:
             problem = f"a batch has 1 to {CHECKS_PER_BATCH_MAX} questions, not {count}"
             raise InvalidArgumentError(FieldFault("checks", problem))
-        checks = batch_checks(request.checks)
-        return batch_response(self._batches.decide_each(checks))
+        decided = self._batches.decide_each(batch_checks(request.checks))
+        self._application.instruments.meters.count_batch(decided)
+        return batch_response(decided)
 
     def FilterAudience(
         self,
@@ -88,7 +92,9 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
         try:
             for chunk in chunks:
                 decided = decider.finish(chunk)
-                counts += np.bincount(decided.reasons, minlength=len(counts))
+                of_chunk = np.bincount(decided.reasons, minlength=len(counts))
+                self._application.instruments.meters.count_audience(of_chunk.tolist())
+                counts += of_chunk
                 yield decisions.verdicts_response(decided)
         finally:
             chunks.close()
