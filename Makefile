@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test faults bench check format protos cases clients security-table
+.PHONY: help setup demo run test faults bench check format protos cases clients security-table metrics-table
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,7 @@ check: setup ## lint, format, types, import directions, freshness of the stubs
 	@$(BIN)/lint-imports
 	@$(BIN)/python protos/generate.py --check
 	@$(BIN)/python -m service.access.table --check
+	@$(BIN)/python -m service.metrics.document --check
 
 format: setup ## rewrite the code in the agreed format
 	@$(BIN)/ruff check --fix
@@ -72,3 +73,6 @@ clients: setup ## make ready the examples in Node and Go, which the tests then r
 
 security-table: setup ## write who may call what into docs/security.md, from the code
 	@$(BIN)/python -m service.access.table
+
+metrics-table: setup ## write every metric into docs/monitoring.md, from the code
+	@$(BIN)/python -m service.metrics.document

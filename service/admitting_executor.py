@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
+from time import perf_counter_ns
 from typing import Any, Final, NamedTuple, TypeVar
 
 _Result = TypeVar("_Result")
@@ -20,6 +21,7 @@ class _Call(NamedTuple):
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     keywords: dict[str, Any]
+    submitted_at: int
 
 
 class AdmittingExecutor(ThreadPoolExecutor):
@@ -49,6 +51,11 @@ class AdmittingExecutor(ThreadPoolExecutor):
         self._is_shut = False
 
     @property
+    def under_way(self) -> int:
+        """How many calls run, stand aside or wait."""
+        return self._under_way
+
+    @property
     def is_full(self) -> bool:
         """Whether another call would be beyond the limit."""
         return self._under_way >= self.limit
@@ -67,7 +74,7 @@ class AdmittingExecutor(ThreadPoolExecutor):
                 message = f"the pool for {self.name} was shut down"
                 raise RuntimeError(message)
             self._under_way += 1
-            self._queue.put(_Call(future, fn, args, kwargs))
+            self._queue.put(_Call(future, fn, args, kwargs, perf_counter_ns()))
             self._see_to_threads()
         return future
 
@@ -139,6 +146,7 @@ class AdmittingExecutor(ThreadPoolExecutor):
         _of_thread.pool = self
         while (call := self._queue.get()) is not None:
             self._take_place()
+            _of_thread.submitted_at = call.submitted_at
             _do(call)
             del call
             with self._lock:
@@ -166,9 +174,15 @@ def _do(call: _Call) -> None:
 
 class _OfThread(threading.local):
     pool: AdmittingExecutor | None = None
+    submitted_at: int = 0
 
 
 _of_thread: Final = _OfThread()
+
+
+def submitted_nanoseconds() -> int:
+    """Give when the call of this thread was submitted, by the clock of `perf_counter_ns`."""
+    return _of_thread.submitted_at
 
 
 @contextmanager

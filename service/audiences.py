@@ -79,6 +79,7 @@ class AudienceDecider:
             nothing = np.full(len(chunk.customer_ids), _NOT_ANSWERED, np.uint8)
             together = _Together(None, ChunkDecision(nothing, self._reader.now(), 0))
         left = np.flatnonzero(together.decision.reasons == _NOT_ANSWERED).tolist()
+        self._bulk.lookups.count_hits(len(chunk.customer_ids) - len(left))
         return (
             self._decide_singly(chunk.customer_ids, left, together) if left else together.decision
         )

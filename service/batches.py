@@ -79,6 +79,7 @@ class BatchDecider:
             left: Sequence[int] = range(len(group.places))
             if judged is not None:
                 decided.together.append((group.places, judged))
+                self._bulk.lookups.count_hits(len(judged.answered))
                 left = judged.left
             if left:
                 decided.singly.update(self._decide_singly(group, left))

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine
 from decision.errors import OverloadedError, UnavailableError
 from service.background import Background
 from service.import_pieces import IMPORT_KIND, DonePiece, do_piece
+from service.logs.formats import set_up_logs
 from service.processes import ParentLine
 from service.settings import read_settings
 from store.cache import Cache
@@ -36,8 +37,6 @@ CONNECTIONS: Final = 4
 
 OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
 """Hardly anything that a piece makes refers to itself in a circle; looking for it costs a tenth."""
-
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 _logger = logging.getLogger(__name__)
 
@@ -108,7 +107,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     line.stop_with_parent(stop)
     settings = read_settings({}, os.environ)
-    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    set_up_logs(settings.log_level, settings.log_format)
     with ExitStack() as stack:
         engine = open_engine(settings.postgres_url, CONNECTIONS)
         stack.callback(engine.dispose)

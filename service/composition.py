@@ -10,7 +10,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
 
@@ -32,11 +32,23 @@ from service.bulk import BulkWorker
 from service.control.server import ControlServer
 from service.effectuation import Effectuator
 from service.erasing import Eraser
+from service.instruments import Instruments
+from service.metrics.meters import Meters
+from service.metrics.observing import OBSERVE_SECONDS, Observer
+from service.metrics.sampling import SAMPLE_SECONDS
+from service.metrics.watching import (
+    LeaseGauges,
+    follow_background,
+    follow_projector,
+    follow_reader,
+    follow_reconciler,
+)
 from service.journalling import WRITE_SECONDS, Journal, JournalMode
 from service.processes import ChildProgram, child_processes
 from service.receipts.signing import ReceiptSigner, receipt_signer_of
 from service.settings import Settings, environment_of
 from service.stores import Addresses, Stores, guarded_engine, open_stores
+from service.tracing import TracingSettings, open_tracer
 from store.cache import Cache
 from store.direct import DirectProjector
 from store.guard import GuardKeeper
@@ -60,6 +72,9 @@ LEASE_CONNECTIONS: Final = 2
 
 LEASES_WAITED_MIN: Final = 1.25
 """How many lengths of a lease a write should be able to wait for one to end."""
+
+REFUSALS_FLUSH_SECONDS: Final = 0.5
+"""How often it is looked whether there were more refusals of those kinds that were logged."""
 
 GATE_REFRESH_SECONDS: Final = 0.5
 """How often it is looked whether callers or the keys of tokens have changed."""
@@ -116,6 +131,7 @@ class Application:
     stopping: threading.Event
     gate: Gate | None = None
     """Identifies callers and lets them in; None where everybody on this machine may do all."""
+    instruments: Instruments = field(default_factory=Instruments)
     journal: Journal | None = None
     """Takes what is answered; None where nothing is journalled, or nothing answered."""
     signer: ReceiptSigner | None = None
@@ -138,22 +154,35 @@ class Application:
 
 
 @contextmanager
-def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[Application]:
+def open_application(
+    settings: Settings, roles: frozenset[Role], meters: Meters | None = None
+) -> Iterator[Application]:
     """Open everything that a process of these roles needs, with its background work under way.
 
-    Raises as `open_stores` does; besides ExposureError, and CallersFileError, KeySetError and
-    TlsError when what callers are known by can not be used.
+    It counts with `meters`, if given. Raises as `open_stores` does; besides ExposureError, and
+    CallersFileError, KeySetError and TlsError when what callers are known by can not be used, and
+    TracingError.
     """
     check_server_exposure(settings, settings.listen)
     if Role.DECISION in roles:
         check_control_exposure(settings)
     gate_settings = gate_settings_of(settings)
     with ExitStack() as stack:
+        tracer = stack.enter_context(
+            open_tracer(
+                TracingSettings(settings.tracing_endpoint, settings.tracing_ratio),
+                "-".join(sorted(role.value for role in roles)),
+            )
+        )
+        instruments = Instruments(meters, tracer)
+        # At the very end, when nothing is counted any more.
+        stack.callback(instruments.sampler.sample)
         stores = stack.enter_context(open_stores(settings))
         gate = None
         if gate_settings is not None:
             of_others = None if stores.demand is None else stores.demand.of_others
-            gate = Gate(gate_settings, one_person_by_ledger(stores.engine), of_others)
+            is_one_person = one_person_by_ledger(stores.engine)
+            gate = Gate(gate_settings, is_one_person, of_others, instruments.refusals)
         projector = Projector(stores.engine, stores.cache)
         background = Background()
         keeper = GuardKeeper()
@@ -182,12 +211,14 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
                     settings.postgres_reads_waiting_max,
                     settings.lost_lease_grace_seconds,
                 ),
-                standing_aside,
+                standing_aside if tracer is None else tracer.waiting(standing_aside),
+                instruments.meters.lookups,
             ),
             Eraser(stores, projector, effectuator),
             background,
             threading.Event(),
             gate,
+            instruments,
             _journal(settings, roles, stores),
             receipt_signer_of(settings) if Role.DECISION in roles else None,
         )
@@ -207,8 +238,11 @@ def open_application(settings: Settings, roles: frozenset[Role]) -> Iterator[App
         stack.callback(background.stop_and_join)
         _start_background(application)
         if roles & {Role.WRITER, Role.WORKER} and settings.bulk_processes:
-            stack.enter_context(
+            children = stack.enter_context(
                 child_processes(_bulk_programs(settings, stores.addresses), BULK_STOP_SECONDS_MAX)
+            )
+            instruments.sampler.follow_count(
+                "maywe_bulk_process_restarts_total", lambda: children.restarts
             )
         stack.callback(application.stopping.set)
         yield application
@@ -250,8 +284,15 @@ def _lease(application: Application) -> Iterator[None]:
             address,
             settings.lease_seconds,
         )
-        holder.renew()
-        renewing.repeat("lease", lambda _: holder.renew(), settings.lease_renewal_seconds)
+        gauges = LeaseGauges(application.instruments.meters, settings.lease_seconds)
+
+        def renew() -> None:
+            holder.renew()
+            gauges.note(keeper.current())
+
+        renew()
+        renewing.repeat("lease", lambda _: renew(), settings.lease_renewal_seconds)
+        follow_background(application.instruments.sampler, application.background, renewing)
         try:
             yield
         finally:
@@ -279,7 +320,15 @@ def _bulk_programs(settings: Settings, addresses: Addresses) -> list[ChildProgra
 def _start_background(application: Application) -> None:
     background, projector = application.background, application.projector
     engine, catalogs = application.engine, application.catalogs
+    instruments = application.instruments
+    sampler = instruments.sampler
     background.repeat("catalogs", lambda _: catalogs.refresh(), CATALOG_REFRESH_SECONDS)
+    background.repeat("metrics", lambda _: sampler.sample(), SAMPLE_SECONDS)
+    background.repeat("refusals", lambda _: instruments.refusals.flush(), REFUSALS_FLUSH_SECONDS)
+    if Role.DECISION in application.roles:
+        follow_reader(sampler, application.reader)
+    else:
+        follow_background(sampler, background)
     if application.gate is not None:
         gate = application.gate
         background.repeat("callers", lambda _: gate.refresh(), GATE_REFRESH_SECONDS)
@@ -292,6 +341,10 @@ def _start_background(application: Application) -> None:
         background.repeat("receipt keys", lambda _: signer.refresh(), GATE_REFRESH_SECONDS)
     if not application.roles & {Role.WRITER, Role.WORKER}:
         return
+    follow_projector(sampler, projector)
+    if instruments.meters.observes:
+        observer = Observer(instruments.meters, engine, application.cache)
+        background.repeat("observing", observer.observe, OBSERVE_SECONDS)
     lapses = LapseWorker(engine, catalogs, projector.announce)
     background.repeat("projector", projector.run, 0.0, projector.wake)
     if not application.settings.bulk_processes:
@@ -316,7 +369,9 @@ def _start_background(application: Application) -> None:
     if Role.WORKER not in application.roles:
         return
     if application.settings.reconciled_per_second:
-        background.repeat("reconciler", _reconciler(application).run, 0.0)
+        reconciler = _reconciler(application)
+        follow_reconciler(sampler, reconciler)
+        background.repeat("reconciler", reconciler.run, 0.0)
     settings = application.settings
     if settings.outbox_days:
         pruner = OutboxPruner(engine, application.cache, settings.outbox_days * SECONDS_PER_DAY)

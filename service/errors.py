@@ -33,6 +33,7 @@ from decision.errors import (
     UnavailableError,
     UnidentifiedError,
 )
+from service.logs.requests import REQUEST_ID, request_id
 
 DOMAIN: Final = "maywe"
 """The domain in every ErrorInfo."""
@@ -229,19 +230,19 @@ def abort(context: grpc.ServicerContext, error: Exception) -> NoReturn:
     problem = problem_of(error) if isinstance(error, MayweError) else _incident(error)
     status = rpc_status.to_status(status_of(problem))
     if problem.code == code_pb2.RESOURCE_EXHAUSTED and problem.retry_milliseconds:
-        status = _with_pushback(status, problem.retry_milliseconds)
+        # The retries of gRPC itself wait as long as RetryInfo says: they read no details, and would
+        # come back sooner to whoever has too much to do. Of a server that stops, or can not reach
+        # its stores, another one may take the call at once.
+        status = _with_trailer(status, PUSHBACK_METADATA, str(problem.retry_milliseconds))
+    if request := request_id():
+        # Whoever asks what became of a call that failed finds it in the log.
+        status = _with_trailer(status, REQUEST_ID, request)
     context.abort_with_status(status)
     raise AssertionError  # abort_with_status always raises
 
 
-def _with_pushback(status: Any, milliseconds: int) -> Any:  # noqa: ANN401 - a tuple of grpc_status
-    """Have the retries of gRPC itself wait as long as RetryInfo says.
-
-    They read no details, and would come back sooner to whoever has too much to do. Of a server that
-    stops, or can not reach its stores, another one may take the call at once.
-    """
-    pushback = (PUSHBACK_METADATA, str(milliseconds))
-    return status._replace(trailing_metadata=(*status.trailing_metadata, pushback))
+def _with_trailer(status: Any, name: str, value: str) -> Any:  # noqa: ANN401 - a tuple of grpc_status
+    return status._replace(trailing_metadata=(*status.trailing_metadata, (name, value)))
 
 
 def _incident(error: Exception) -> Problem:

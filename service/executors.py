@@ -9,14 +9,22 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 
-from decision.errors import OverloadedError
+from decision.errors import ErrorCode, MayweError, OverloadedError
+from service.access.refusals import Refusal
 from service.admitting_executor import AdmittingExecutor
 from service.errors import ShuttingDownError, abort
-from service.guards import EXECUTOR_ATTRIBUTE
+from service.guards import EXECUTOR_ATTRIBUTE, Watchers
+from service.instruments import Instruments
+from service.logs.failures import NOBODY_IDENTIFIED, FailureLog
+from service.logs.requests import serve
+from service.metrics.labels import EXECUTORS
+
+# In quotes, because only the types of grpc know that it is generic.
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 CHECK_THREADS: Final = 8
 CHECKS_UNDER_WAY_MAX: Final = 64
@@ -108,6 +116,20 @@ def open_executors() -> Iterator[Executors]:
         )
 
 
+def watchers_of(method: str, instruments: Instruments) -> Watchers:
+    """Give who sees what becomes of the calls of a method, by its full name."""
+    return Watchers(
+        instruments.meters.of_method(method),
+        FailureLog(method, instruments.refusals, instruments.meters),
+        instruments.tracer,
+    )
+
+
+def under_way_of(executor: AdmittingExecutor) -> Callable[[], float]:
+    """Give what tells how many calls a pool has."""
+    return lambda: float(executor.under_way)
+
+
 class Admission(grpc.ServerInterceptor):
     """Refuses a call, before a thread is taken, when its executor is full or the server stops.
 
@@ -116,16 +138,21 @@ class Admission(grpc.ServerInterceptor):
     """
 
     def __init__(
-        self, executors: Executors, methods: frozenset[str], stopping: threading.Event
+        self,
+        executors: Executors,
+        methods: frozenset[str],
+        stopping: threading.Event,
+        instruments: Instruments,
     ) -> None:
         """Guard `methods`, which are full names; any other call passes."""
         self._executor_by_method = {method: executors.of(method) for method in methods}
         self._stopping = stopping
-        self._refusals = {
-            executor.name: _refusal(_overloaded(executor), executors.refusal)
-            for executor in self._executor_by_method.values()
-        }
-        self._farewell = _refusal(ShuttingDownError, executors.refusal)
+        self._refusals: dict[str, _Handler] = {}
+        self._farewells: dict[str, _Handler] = {}
+        for method, executor in self._executor_by_method.items():
+            noted = _Noted(method, executor.name, instruments)
+            self._refusals[method] = _refusal(_overloaded(executor), executors.refusal, noted)
+            self._farewells[method] = _refusal(ShuttingDownError, executors.refusal, noted)
 
     def intercept_service(
         self,
@@ -133,12 +160,13 @@ class Admission(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:  # noqa: ANN401 - handlers of any messages
         """Give the handler of a call, or one that refuses it."""
-        executor = self._executor_by_method.get(handler_call_details.method)
+        method = handler_call_details.method
+        executor = self._executor_by_method.get(method)
         if executor is not None:
             if self._stopping.is_set():
-                return self._farewell
+                return self._farewells[method]
             if executor.is_full:
-                return self._refusals[executor.name]
+                return self._refusals[method]
         return continuation(handler_call_details)
 
 
@@ -149,16 +177,36 @@ def _overloaded(executor: AdmittingExecutor) -> Callable[[], OverloadedError]:
     )
 
 
+class _Noted:
+    """Counts and logs the calls of a method that are refused before anybody is asked who calls."""
+
+    def __init__(self, method: str, executor: str, instruments: Instruments) -> None:
+        self._method = method
+        self._executor = executor
+        self._meters = instruments.meters
+        self._meter = instruments.meters.of_method(method)
+        self._refusals = instruments.refusals
+
+    def note(self, code: ErrorCode) -> None:
+        self._meter.shed(code)
+        if code is ErrorCode.OVERLOADED and self._executor in EXECUTORS:
+            self._meters.count("maywe_shed_calls_total", self._executor)
+        self._refusals.add(Refusal("", NOBODY_IDENTIFIED, self._method, code.name))
+
+
 def _refusal(
-    error: Callable[[], Exception], executor: ThreadPoolExecutor
-) -> "grpc.RpcMethodHandler[Any, Any]":
+    make_error: Callable[[], MayweError], executor: ThreadPoolExecutor, noted: _Noted
+) -> _Handler:
     """Give a handler that refuses at once.
 
     It takes a stream whatever the call takes, so that its thread does not wait for a request.
     """
 
     def refuse(_: object, context: grpc.ServicerContext) -> object:
-        abort(context, error())
+        serve(context)
+        error = make_error()
+        noted.note(error.code)
+        abort(context, error)
 
     setattr(refuse, EXECUTOR_ATTRIBUTE, executor)
     return grpc.stream_unary_rpc_method_handler(refuse)

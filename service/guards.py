@@ -8,7 +8,7 @@ Servicers raise; they never abort.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -17,6 +17,10 @@ from decision.errors import MayweError, NotPermittedError
 from service.access.gate import REFUSALS, Gate, note_caller
 from service.access.table import IN_FULL, TABLE, Open, Rules
 from service.errors import abort
+from service.logs.failures import FailureLog
+from service.logs.requests import serve
+from service.metrics.meters import CallMeter
+from service.tracing import Tracer
 from service.unreadable import Unreadable
 from store.deadlines import deadline_in
 
@@ -54,17 +58,27 @@ class HandlerRecorder:
         self.handlers[service_name] = handlers
 
 
+class Watchers(NamedTuple):
+    """Who sees what becomes of the calls of a method: counted, logged, and traced if wanted."""
+
+    meter: CallMeter
+    failures: FailureLog
+    tracer: Tracer | None = None
+
+
 def guarded_handler(
     handler: _Handler,
     request_class: type[Message],
     executor: ThreadPoolExecutor,
     method: str,
     gate: Gate | None,
+    watchers: Watchers,
 ) -> _Handler:
     """Give a handler that guards another, and runs in `executor`.
 
-    `method` is its full name. Its callers have to pass the `gate`, where there is one; a method of
-    which nobody has said who may call it is refused in any case.
+    `method` is its full name; `watchers` see what becomes of its calls. Who calls has to pass the
+    `gate`, where there is one; a method of which nobody has said who may call it is refused in any
+    case.
     """
     shape = (bool(handler.request_streaming), bool(handler.response_streaming))
     name = _NAMES_BY_SHAPE[shape]
@@ -85,7 +99,10 @@ def guarded_handler(
         make_gated = _gated_stream if handler.response_streaming else _gated_unary
         behaviour = make_gated(behaviour, method, gate)
     guard = _guarded_stream if handler.response_streaming else _guarded_unary
-    guarded = guard(behaviour)
+    if watchers.tracer is not None:
+        make_traced = _traced_stream if handler.response_streaming else _traced_unary
+        behaviour = make_traced(behaviour, method, watchers.tracer)
+    guarded = guard(behaviour, watchers.meter, watchers.failures)
     setattr(guarded, EXECUTOR_ATTRIBUTE, executor)
     make = getattr(grpc, f"{name}_rpc_method_handler")
     made: _Handler = make(
@@ -105,30 +122,42 @@ _NAMES_BY_SHAPE: Final = {
 """How grpc calls a handler, by whether it takes and whether it gives a stream."""
 
 
-def _guarded_unary(behaviour: _Behaviour) -> _Behaviour:
+def _guarded_unary(behaviour: _Behaviour, meter: CallMeter, failures: FailureLog) -> _Behaviour:
     def guarded(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
         if not context.is_active():
             # Cancelled, or past its deadline, while it waited for a thread: nobody listens.
+            meter.gone()
             context.abort(grpc.StatusCode.CANCELLED, "the caller has gone")
+        serve(context)
         try:
-            return behaviour(request, context)
+            response = behaviour(request, context)
         except grpc.RpcError:
             # The stream of requests broke because the caller has gone; grpc knows its exception.
+            meter.gone()
             raise
         except Exception as error:  # noqa: BLE001 - every exception becomes a status here
+            meter.failed(error)
+            failures.add(error)
             abort(context, error)
+        meter.answered(response)
+        return response
 
     return guarded
 
 
-def _guarded_stream(behaviour: _Behaviour) -> _Behaviour:
+def _guarded_stream(behaviour: _Behaviour, meter: CallMeter, failures: FailureLog) -> _Behaviour:
     def guarded(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401 - any messages
-        try:
-            yield from behaviour(request, context)
-        except grpc.RpcError:
-            raise
-        except Exception as error:  # noqa: BLE001 - every exception becomes a status here
-            abort(context, error)
+        serve(context)
+        with meter.stream() as stream:
+            try:
+                yield from behaviour(request, context)
+            except grpc.RpcError:
+                raise
+            except Exception as error:  # noqa: BLE001 - every exception becomes a status here
+                stream.failed(error)
+                failures.add(error)
+                abort(context, error)
+            stream.answered()
 
     return guarded
 
@@ -147,6 +176,22 @@ def _hastened_stream(behaviour: _Behaviour) -> _Behaviour:
             yield from behaviour(request, context)
 
     return hastened
+
+
+def _traced_unary(behaviour: _Behaviour, method: str, tracer: Tracer) -> _Behaviour:
+    def traced(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
+        with tracer.call(method, context):
+            return behaviour(request, context)
+
+    return traced
+
+
+def _traced_stream(behaviour: _Behaviour, method: str, tracer: Tracer) -> _Behaviour:
+    def traced(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401 - any messages
+        with tracer.stream(method, context):
+            yield from behaviour(request, context)
+
+    return traced
 
 
 def _refuse_parts(method: str, rules: Rules | Open) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -47,16 +47,24 @@ class ChildStartError(Exception):
     """A child process could not be started. The text says which, and how it ended."""
 
 
+def _nothing() -> None:
+    """Do nothing before a child is started."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChildProgram:
     """A child as it shall be run: arguments of a Python interpreter, and its whole environment.
 
-    `name` is for logs. What is secret belongs into the environment, which others cannot read.
+    `name` is for logs. What is secret belongs into the environment, which others cannot read. The
+    files behind `descriptors` are open in the child too, under the same numbers. `before_start` is
+    called each time before it is started.
     """
 
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str]
+    descriptors: Sequence[int] = ()
+    before_start: Callable[[], None] = _nothing
 
 
 @contextmanager
@@ -196,12 +204,13 @@ class _Child:
         self._settled.set()
 
     def _start(self, line_descriptor: int) -> "subprocess.Popen[bytes]":
+        self._program.before_start()
         return subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, *self._program.arguments],
             env={**self._program.environment, LINE_VARIABLE: str(line_descriptor)},
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            pass_fds=(line_descriptor,),
+            pass_fds=(line_descriptor, *self._program.descriptors),
         )
 
 

@@ -6,7 +6,7 @@ shut down. What the calls do is the servicers'; which threads they run in is `ex
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,10 +32,13 @@ from maywe.v1 import (
 from service.access.exposure import check_server_exposure, tls_files_of, warn_if_open
 from service.access.table import OPEN, TABLE
 from service.composition import Application, Role
-from service.executors import Admission, Executors, open_executors
+from service.executors import Admission, Executors, open_executors, under_way_of, watchers_of
 from service.guards import HandlerRecorder, guarded_handler
 from service.health import BoundedHealth
 from service.health_port import health_port
+from service.metrics.exposition import PortCollector, registry_of
+from service.metrics.memory import MetricMemory
+from service.metrics.port import MetricsListenError, metrics_port
 from service.servicers.catalog import CatalogServicer
 from service.servicers.consent import ConsentServicer
 from service.servicers.decision import DecisionServicer
@@ -118,10 +121,11 @@ SERVICES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that takes calls at `address`, HOST:PORT; `health_address` is empty without one."""
+    """A server that takes calls at `address`, HOST:PORT; the others are empty without one."""
 
     address: str
     health_address: str = ""
+    metrics_address: str = ""
 
 
 @contextmanager
@@ -145,7 +149,14 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
         )
         server = grpc.server(
             executors.housekeeping,
-            interceptors=[Admission(executors, methods, application.stopping)],
+            interceptors=[
+                Admission(
+                    executors,
+                    methods,
+                    application.stopping,
+                    application.instruments,
+                )
+            ],
             options=(
                 *OPTIONS,
                 # Off, the port of somebody else's server is refused instead of shared with it.
@@ -154,12 +165,21 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
         )
         for service in services:
             _add(server, service, application, executors)
+        for executor in {executors.control, *executors.by_method.values()}:
+            application.instruments.sampler.follow_gauge(
+                "maywe_calls_under_way", under_way_of(executor), executor.name
+            )
         health = _add_health(server, names)
         port = _bind(server, listen, application.settings)
-        with _health_port(health, application.settings) as health_address:
+        with (
+            _health_port(health, application.settings) as health_address,
+            _metrics_port(application) as metrics_address,
+        ):
             server.start()
             try:
-                yield RunningServer(f"{listen.rpartition(':')[0]}:{port}", health_address)
+                yield RunningServer(
+                    f"{listen.rpartition(':')[0]}:{port}", health_address, metrics_address
+                )
             finally:
                 _logger.info("shutting down")
                 health.enter_graceful_shutdown()
@@ -188,12 +208,14 @@ def _add(
     handlers = {}
     for method_name, handler in recorder.handlers[name].items():
         method = service.descriptor.methods_by_name[method_name]
+        full_name = f"/{name}/{method_name}"
         handlers[method_name] = guarded_handler(
             handler,
             GetMessageClass(method.input_type),
-            executors.of(f"/{name}/{method_name}"),
-            f"/{name}/{method_name}",
+            executors.of(full_name),
+            full_name,
             application.gate,
+            watchers_of(full_name, application.instruments),
         )
     server.add_registered_method_handlers(name, handlers)
 
@@ -230,6 +252,33 @@ def _health_port(health: BoundedHealth, settings: Settings) -> Iterator[str]:
         except RuntimeError as error:
             raise ListenError(_LISTEN_TEXT.format(settings.health_listen)) from error
         yield address
+
+
+@contextmanager
+def _metrics_port(application: Application) -> Iterator[str]:
+    collector = port_collector([application.instruments.meters.memory], application.roles)
+    try:
+        with metrics_port(registry_of(collector), application.settings.metrics_listen) as address:
+            yield address
+    except MetricsListenError as error:
+        raise ListenError(str(error)) from error
+
+
+def port_collector(
+    memories: Sequence[MetricMemory],
+    roles: frozenset[Role],
+    processes: Callable[[], int] = lambda: 1,
+    restarts: Callable[[], int] = lambda: 0,
+) -> PortCollector:
+    """Give what tells of the processes of a port with these roles."""
+    services = {service.descriptor.name for service in SERVICES if service.roles & roles}
+    return PortCollector(
+        memories,
+        frozenset(role.value for role in roles),
+        frozenset({*services, "ServerReflection"}),
+        processes,
+        restarts,
+    )
 
 
 def _bind(server: grpc.Server, listen: str, settings: Settings) -> int:

@@ -5,7 +5,7 @@ have to do with each other, is in `settings`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from service.logs.formats import FORMATS as LOG_FORMATS
+from service.metrics.port import NOWHERE
 from store.redis_place import parse_redis_url
 
 PORT_MAX: Final = 65535
@@ -77,6 +79,37 @@ def read_optional_listen(text: str) -> str:
     return read_listen(text) if text else ""
 
 
+def read_metrics_listen(text: str) -> str:
+    """Read HOST:PORT to listen on, or that there is none."""
+    return text if text == NOWHERE else read_listen(text)
+
+
+def read_log_format(text: str) -> str:
+    """Read how logs are written."""
+    return _one_of(text, LOG_FORMATS)
+
+
+def read_tracing_endpoint(text: str) -> str:
+    """Read where spans are sent; empty: nowhere."""
+    parts = urlsplit(text)
+    if text and not (parts.scheme in {"http", "https"} and parts.hostname and parts.port):
+        problem = "write http://HOST:PORT or https://HOST:PORT, such as http://localhost:4317"
+        raise ValueError(problem)
+    return text
+
+
+def read_ratio(text: str) -> float:
+    """Read a part of a whole."""
+    problem = f"{text!r} is not a number from 0 to 1"
+    try:
+        ratio = float(text)
+    except ValueError as error:
+        raise ValueError(problem) from error
+    if not 0.0 <= ratio <= 1.0:
+        raise ValueError(problem)
+    return ratio
+
+
 def read_boolean(text: str) -> bool:
     """Read true or false."""
     if text not in {"true", "false"}:
@@ -137,18 +170,6 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
-def read_share(text: str) -> float:
-    """Read a share, above 0 and up to 1."""
-    problem = f"{text!r} is no share above 0 and up to 1, such as 0.01"
-    try:
-        share = float(text)
-    except ValueError as error:
-        raise ValueError(problem) from error
-    if not 0 < share <= 1:
-        raise ValueError(problem)
-    return share
-
-
 def read_path(text: str) -> str:
     """Read the path of a file that has to be there; made absolute."""
     if not text:
@@ -183,8 +204,11 @@ def read_algorithms(text: str) -> str:
 
 def read_level(text: str) -> str:
     """Read a level of the log."""
-    levels = ("debug", "info", "warning", "error")
-    if text.lower() not in levels:
-        problem = f"{text!r} is not one of {', '.join(levels)}"
+    return _one_of(text.lower(), ("debug", "info", "warning", "error"))
+
+
+def _one_of(text: str, known: Sequence[str]) -> str:
+    if text not in known:
+        problem = f"{text!r} is not one of {', '.join(known)}"
         raise ValueError(problem)
-    return text.lower()
+    return text

@@ -21,12 +21,15 @@ from service.setting_readers import (
     read_keys,
     read_level,
     read_listen,
+    read_log_format,
+    read_metrics_listen,
     read_namespace,
     read_optional_listen,
     read_path,
     read_postgres_url,
+    read_ratio,
     read_redis_url,
-    read_share,
+    read_tracing_endpoint,
     seconds,
 )
 from store.reconciling import CUSTOMERS_PER_SECOND
@@ -102,6 +105,14 @@ SETTINGS: Final = (
         lambda: "",
         "HOST:PORT where health alone is answered, unencrypted and to anybody, as the probes of a "
         "kubelet want it; not given: only where clients are answered",
+    ),
+    Setting(
+        "metrics_listen",
+        read_metrics_listen,
+        lambda: "127.0.0.1:0",
+        "HOST:PORT where metrics are told over HTTP, unencrypted and to anybody who reaches it; "
+        "they say how much business there is and nothing of anybody. Port 0 finds a free one, "
+        "which the log says; off: nowhere",
     ),
     Setting(
         "is_port_shared",
@@ -228,6 +239,25 @@ SETTINGS: Final = (
         "log_level", read_level, lambda: "info", "what is logged: debug, info, warning or error"
     ),
     Setting(
+        "log_format",
+        read_log_format,
+        lambda: "auto",
+        "how: json, an object to a line; text, for people; auto: text on a terminal, else json",
+    ),
+    Setting(
+        "tracing_endpoint",
+        read_tracing_endpoint,
+        lambda: "",
+        "http(s)://HOST:PORT of an OpenTelemetry collector (OTLP over gRPC) that is sent spans of "
+        "calls; needs the extra maywe[tracing]; not given: no tracing",
+    ),
+    Setting(
+        "tracing_ratio",
+        read_ratio,
+        lambda: "0.01",
+        "which part of the calls is traced, 0 to 1, where the caller does not say itself",
+    ),
+    Setting(
         "tls_certificate_file",
         read_path,
         lambda: "",
@@ -296,7 +326,7 @@ SETTINGS: Final = (
         "which answers of checks and batches are journalled: off, sampled or all. With all an "
         "answer is refused that can not be journalled; of a sample it is lost, and counted",
     ),
-    Setting("journal_share", read_share, lambda: "0.01", "the share of answers in a sample"),
+    Setting("journal_share", read_ratio, lambda: "0.01", "the share of answers in a sample"),
     Setting(
         "receipt_keys_file",
         read_path,

@@ -34,6 +34,7 @@ class Settings:
     redis_namespace: str
     listen: str
     health_listen: str
+    metrics_listen: str
     is_port_shared: bool
     processes: int
     data_directory: Path
@@ -54,6 +55,9 @@ class Settings:
     shutdown_drain_seconds: float
     shutdown_grace_seconds: float
     log_level: str
+    log_format: str
+    tracing_endpoint: str
+    tracing_ratio: float
     tls_certificate_file: str
     tls_key_file: str
     tls_client_ca_file: str

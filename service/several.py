@@ -13,8 +13,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-from service.processes import ChildProgram, child_processes
-from service.server import ListenError
+from service.composition import Role
+from service.metrics.exposition import registry_of
+from service.metrics.memory import new_memory
+from service.metrics.meters import MEMORY_VARIABLE, memory_variable
+from service.metrics.port import NOWHERE, metrics_port
+from service.processes import ChildProcesses, ChildProgram, child_processes
+from service.server import ListenError, port_collector
 from service.settings import Settings, environment_of
 from service.stores import started_stores
 
@@ -26,20 +31,25 @@ STOP_SECONDS_RESERVE: Final = 10.0
 
 
 @contextmanager
-def serving_processes(settings: Settings, role: str, stop: threading.Event) -> Iterator[str]:
+def serving_processes(
+    settings: Settings, role: str, roles: frozenset[Role], stop: threading.Event
+) -> Iterator[str]:
     """Run as many processes of `maywe serve ROLE` as the settings say, and give where they listen.
 
     They serve by then, unless `stop` was set meanwhile. One that dies is started again; at the end
-    all are ended in order.
+    all are ended in order. What all of them count is told by this process, which stays while they
+    come and go.
 
     Raises:
         ListenError: when the port is somebody else's.
+        MetricsListenError: when that for metrics is.
         ChildStartError: when a process ends before it serves.
         EmbeddedServerError: when embedded servers are wanted and cannot be had.
         UnavailableError: when PostgreSQL does not answer.
 
     """
     with started_stores(settings) as found, _reserved_port(settings) as listen:
+        memories = [new_memory() for _ in range(settings.processes)]
         programs = [
             ChildProgram(
                 f"{role} server {number}",
@@ -48,14 +58,28 @@ def serving_processes(settings: Settings, role: str, stop: threading.Event) -> I
                     **os.environ,
                     **environment_of(_settings_of(number, replace(found, listen=listen))),
                     NUMBER_VARIABLE: str(number),
+                    MEMORY_VARIABLE: memory_variable(memory, number),
                 },
+                [memory.descriptor],
+                memory.forget_gauges,
             )
-            for number in range(1, settings.processes + 1)
+            for number, memory in enumerate(memories, 1)
         ]
         stop_seconds_max = (
             settings.shutdown_drain_seconds + settings.shutdown_grace_seconds + STOP_SECONDS_RESERVE
         )
-        with child_processes(programs, stop_seconds_max) as children:
+        running: list[ChildProcesses] = []
+        collector = port_collector(
+            memories,
+            roles,
+            lambda: sum(len(children.process_ids) for children in running),
+            lambda: sum(children.restarts for children in running),
+        )
+        with (
+            metrics_port(registry_of(collector), settings.metrics_listen),
+            child_processes(programs, stop_seconds_max) as children,
+        ):
+            running.append(children)
             children.wait_until_ready(stop)
             yield listen
 
@@ -69,6 +93,7 @@ def _settings_of(number: int, settings: Settings) -> Settings:
     return replace(
         settings,
         processes=1,
+        metrics_listen=NOWHERE,
         is_port_shared=True,
         control_listen=_port_after(settings.control_listen, number - 1),
         control_address=_port_after(settings.control_address, number - 1),

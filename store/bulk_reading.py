@@ -17,6 +17,7 @@ from store.cache import Cache, ManyEntries, Sent, cached_entry
 from store.catalog_steps import CatalogSteps
 from store.guard import Guard, GuardKeeper
 from store.judging import Flags, Records
+from store.lookups import UNCOUNTED, LookupCounter
 from store.meta import Meta
 from store.publications import Catalogs, PublishedCatalog
 from store.sharding import SHARD_COUNT
@@ -56,11 +57,22 @@ class ManyPermissions:
 class BulkReader:
     """Reads permissions of many customers. Safe to be used by several threads."""
 
-    def __init__(self, cache: Cache, catalogs: Catalogs, keeper: GuardKeeper) -> None:
-        """Read from `cache` what the guard lets count."""
+    def __init__(
+        self,
+        cache: Cache,
+        catalogs: Catalogs,
+        keeper: GuardKeeper,
+        lookups: LookupCounter = UNCOUNTED,
+    ) -> None:
+        """Read from `cache` what the guard lets count.
+
+        `lookups` is for those who used it, to count whom it answered for: of all others `reader`
+        counts what came.
+        """
         self._cache = cache
         self._catalogs = catalogs
         self._keeper = keeper
+        self.lookups = lookups
         self._steps = CatalogSteps(catalogs)
 
     def begin(self, customer_ids: Sequence[str], token: Token | None) -> Reading:

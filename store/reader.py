@@ -20,11 +20,17 @@ from store.catalog_steps import CatalogSteps
 from store.database import reading
 from store.guard import Guard, GuardKeeper
 from store.ledger_clock import read_now
+from store.lookups import UNCOUNTED, LookupCounter, LookupResult, why_missed
 from store.meta import Meta
 from store.publications import Catalogs, PublishedCatalog
 from store.record import Header, decode, decode_at
 from store.sharding import shard_of
-from store.shared_reads import IDS_WAITING_MAX, READS_IN_FLIGHT_MAX, SharedReads
+from store.shared_reads import (
+    IDS_WAITING_MAX,
+    READS_IN_FLIGHT_MAX,
+    SharedReadCounts,
+    SharedReads,
+)
 from store.states import CurrentRecord, read_records
 from store.token import Token
 
@@ -98,10 +104,12 @@ class PermissionReader:
         keeper: GuardKeeper,
         limits: ReadLimits = DEFAULT_LIMITS,
         while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+        lookups: LookupCounter = UNCOUNTED,
     ) -> None:
         """Read from `cache` what the guard lets count, the rest from the primary at `engine`.
 
         `while_waiting` is entered by a thread that waits for PostgreSQL, as long as it does.
+        `lookups` counts what comes of looking into the cache.
         """
         self._cache = cache
         self._catalogs = catalogs
@@ -112,8 +120,13 @@ class PermissionReader:
             self._load, in_flight_max=limits.reads_max, waiting_max=limits.reads_waiting_max
         )
         self._while_waiting = while_waiting
+        self._lookups = lookups
         self._steps = CatalogSteps(catalogs)
         self._is_cache_lost = False
+
+    def read_counts(self) -> SharedReadCounts:
+        """Tell what was read from PostgreSQL so far, and what waits to be."""
+        return self._reads.counts()
 
     def now(self) -> Instant:
         """Give now, as the guard has it."""
@@ -154,9 +167,31 @@ class PermissionReader:
                 found_all.append(found)
         leased = guard.is_lease_valid()
         if leased and len(found_all) == len(judged):
+            self._lookups.count_hits(len(found_all))
             return found_all
+        for customer_id, entry, one in zip(customer_ids, entries, judged, strict=True):
+            self._count(customer_id, entry, published, token, guard, one if leased else None)
         metas = [entry.meta for entry in entries]
         return self._read_missed(customer_ids, metas, judged, wanted, guard, leased=leased)
+
+    def _count(
+        self,
+        customer_id: str,
+        entry: CachedEntry,
+        published: PublishedCatalog,
+        token: Token | None,
+        guard: Guard,
+        found: Permissions | None,
+    ) -> None:
+        """Count what came of one look-up among some of which not all were hits."""
+        if found is not None:
+            self._lookups.count_hits(1)
+        elif not guard.is_lease_valid():
+            self._lookups.count_miss(LookupResult.NO_LEASE)
+        elif self._is_cache_lost:
+            self._lookups.count_miss(LookupResult.REDIS_UNAVAILABLE)
+        else:
+            self._lookups.count_miss(*why_missed(customer_id, entry, published, token, guard))
 
     def _read_missed(
         self,

@@ -42,6 +42,7 @@ class RunningMaywe:
     application: Application
     client: Client
     address: str
+    metrics_address: str = ""
 
     def publish(
         self,
@@ -105,6 +106,8 @@ def settings_for(
         "journal_days": "0",
         # One process does everything, unless a test is about others.
         "bulk_processes": "0",
+        # Unless a test is about metrics.
+        "metrics_listen": "off",
         # Not used with servers that run already; the default would look at who we are.
         "data_directory": str(Path("unused")),
         **others,
@@ -138,7 +141,7 @@ def running_maywe(
         running_server(application, settings.listen) as server,
         open_client(server.address, server.address, CALL_TIMEOUT_SECONDS, credentials) as client,
     ):
-        yield RunningMaywe(application, client, server.address)
+        yield RunningMaywe(application, client, server.address, server.metrics_address)
 
 
 @contextmanager

@@ -49,6 +49,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 
 {{- define "maywe.clientPort" -}}7443{{- end -}}
 {{- define "maywe.healthPort" -}}7442{{- end -}}
+{{- define "maywe.metricsPort" -}}7441{{- end -}}
 {{/* Of the first process; those of further ones follow it. */}}
 {{- define "maywe.controlPort" -}}7444{{- end -}}
 {{- define "maywe.controlPortLast" -}}

@@ -49,6 +49,11 @@ spec:
         {{- with $values.podAnnotations }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+        {{- if and $root.Values.metrics.enabled $root.Values.metrics.annotations }}
+        prometheus.io/scrape: "true"
+        prometheus.io/port: {{ include "maywe.metricsPort" $root | quote }}
+        prometheus.io/path: /metrics
+        {{- end }}
         kubectl.kubernetes.io/default-container: maywe
         # Settings are read at the start, so other ones need other pods.
         checksum/settings: {{ include "maywe.settings" $root | sha256sum }}
@@ -97,6 +102,13 @@ spec:
             {{- include "maywe.credentialEnvironment" . | nindent 12 }}
             - name: MAYWE_HEALTH_LISTEN
               value: {{ printf "%s:%s" (include "maywe.everywhere" $root) (include "maywe.healthPort" $root) | quote }}
+            - name: MAYWE_METRICS_LISTEN
+              {{- if $root.Values.metrics.enabled }}
+              value: {{ printf "%s:%s" (include "maywe.everywhere" $root) (include "maywe.metricsPort" $root) | quote }}
+              {{- else }}
+              # In quotes: YAML takes the word for a boolean.
+              value: "off"
+              {{- end }}
             - name: MAYWE_SHUTDOWN_DRAIN_SECONDS
               value: {{ $root.Values.shutdown.drainSeconds | quote }}
             - name: MAYWE_SHUTDOWN_GRACE_SECONDS
@@ -107,6 +119,10 @@ spec:
           ports:
             - name: health
               containerPort: {{ include "maywe.healthPort" $root }}
+            {{- if $root.Values.metrics.enabled }}
+            - name: metrics
+              containerPort: {{ include "maywe.metricsPort" $root }}
+            {{- end }}
             {{- range .ports }}
             - {{- toYaml . | nindent 14 }}
             {{- end }}

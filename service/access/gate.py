@@ -57,9 +57,15 @@ class Gate:
     """
 
     def __init__(
-        self, settings: GateSettings, is_one_person: IsOnePerson, of_others: OfOthers | None = None
+        self,
+        settings: GateSettings,
+        is_one_person: IsOnePerson,
+        of_others: OfOthers | None = None,
+        refusals: RefusalLog | None = None,
     ) -> None:
         """Read whom to let in; `of_others` tells what callers ask of other processes.
+
+        What is refused goes to the log `refusals`, if given, which others may use as well.
 
         Raises CallersFileError, KeySetError and OSError.
         """
@@ -81,7 +87,7 @@ class Gate:
         self._limiter = Limiter(settings.limits, of_others=of_others)
         self._is_one_person = is_one_person
         self._strangers = Strangers()
-        self._refusals = RefusalLog()
+        self._refusals = refusals if refusals is not None else RefusalLog()
 
     def refresh(self) -> None:
         """Take over keys and callers that have changed; what is faulty leaves those before.

@@ -82,4 +82,17 @@ class RefusalLog:
 
 def _log(refusal: Refusal, count: int) -> None:
     times = "" if count == 1 else f" ({count} times)"
-    _logger.warning("refused %s to %s: %s%s", refusal.method, refusal.name, refusal.reason, times)
+    fields = {
+        "method": refusal.method,
+        "caller": refusal.name,
+        "reason": refusal.reason,
+        "count": count,
+    }
+    _logger.warning(
+        "refused %s to %s: %s%s",
+        refusal.method,
+        refusal.name,
+        refusal.reason,
+        times,
+        extra={"fields": fields},
+    )

@@ -5,7 +5,6 @@ line what keeps it from starting.
 """
 
 import gc
-import logging
 import os
 import signal
 import threading
@@ -23,6 +22,9 @@ from service.cli.exits import Command, Exit, Group, trouble
 from service.composition import ALL_ROLES, Role, open_application
 from service.control.server import ControlListenError
 from service.embedded import EmbeddedServerError
+from service.logs.formats import set_up_logs
+from service.metrics.meters import meters_of_process
+from service.metrics.port import MetricsListenError
 from service.processes import ChildStartError, ParentLine
 from service.receipts.keys import ReceiptKeyError
 from service.server import ListenError, running_server
@@ -31,10 +33,9 @@ from service.settings import Settings, SettingsError, read_settings, shown_setti
 from service.several import NUMBER_VARIABLE, serving_processes
 from service.stores import NotMigratedError, StandstillNeededError, migrate
 from service.tls import TlsError
+from service.tracing import TracingError, TracingSettings, check_tracing
 
 _FIELDS: Final = frozenset(setting.name for setting in SETTINGS)
-
-_LOG_FORMAT: Final = "%(asctime)s %(levelname)s {}%(name)s: %(message)s"
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -48,8 +49,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         except SettingsError as error:
             raise trouble(str(error), Exit.USAGE) from error
         number = os.environ.pop(NUMBER_VARIABLE, "")
-        log_format = _LOG_FORMAT.format(f"process {number}: " if number else "")
-        logging.basicConfig(level=settings.log_level.upper(), format=log_format)
+        set_up_logs(settings.log_level, settings.log_format, number)
         try:
             command(settings, **options)
         except (
@@ -58,6 +58,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
             KeySetError,
             TlsError,
             ReceiptKeyError,
+            TracingError,
         ) as error:
             raise trouble(str(error), Exit.USAGE) from error
         except (
@@ -67,6 +68,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
             StandstillNeededError,
             ListenError,
             ControlListenError,
+            MetricsListenError,
             MayweError,
         ) as error:
             raise trouble(str(error), Exit.NOT_KNOWN) from error
@@ -129,7 +131,8 @@ def _serve_together(settings: Settings, name: str, roles: frozenset[Role]) -> No
     if Role.DECISION in roles:
         check_control_exposure(settings)
     stop = _told_to_stop()
-    with serving_processes(settings, name, stop) as address:
+    check_tracing(TracingSettings(settings.tracing_endpoint, settings.tracing_ratio))
+    with serving_processes(settings, name, roles, stop) as address:
         if not stop.is_set():
             click.echo(f"listening on {address}")
         stop.wait()
@@ -140,7 +143,7 @@ def _serve(settings: Settings, roles: frozenset[Role]) -> None:
     parent = ParentLine()
     parent.stop_with_parent(stop)
     with (
-        open_application(settings, roles) as application,
+        open_application(settings, roles, meters_of_process()) as application,
         running_server(application, settings.listen) as server,
     ):
         # What is there by now stays: it need not be looked through again and again, which would

@@ -42,7 +42,10 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
         self._application = application
         self._checker = Checker(application.reader, application.catalogs)
         self._bulk = BulkReader(
-            application.stores.check_cache, application.catalogs, application.keeper
+            application.stores.check_cache,
+            application.catalogs,
+            application.keeper,
+            application.instruments.meters.lookups,
         )
         self._batches = BatchDecider(self._bulk, self._checker)
         self._journal = application.journal
@@ -98,6 +101,7 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
         decided = self._batches.decide_each(checks)
         if self._journal is not None:
             self._journal.add_batch(checks, decided)
+        self._application.instruments.meters.count_batch(decided)
         return batch_response(decided)
 
     def FilterAudience(
@@ -124,7 +128,9 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
         try:
             for chunk in chunks:
                 decided = decider.finish(chunk)
-                counts += np.bincount(decided.reasons, minlength=len(counts))
+                of_chunk = np.bincount(decided.reasons, minlength=len(counts))
+                self._application.instruments.meters.count_audience(of_chunk.tolist())
+                counts += of_chunk
                 yield decisions.verdicts_response(decided)
         finally:
             chunks.close()

@@ -17,6 +17,7 @@ from store.schema import lease
 from tests.access import ended_with
 from tests.authority import CertificateAuthority, Pair
 from tests.deployment.chart import container_of, environment_of_pod, merged, rendered, values_of
+from tests.metrics import scrape
 
 pytestmark = [
     pytest.mark.integration,
@@ -92,7 +93,10 @@ def is_serving(address: str) -> bool:
 def test_a_pod_starts_is_probed_and_ends_in_order(
     component: str, database_url: str, redis_url: str, redis_namespace: str, tmp_path: Path
 ) -> None:
-    """With two processes where there may be several, and credentials as its secrets hold them."""
+    """With two processes where there may be several, and credentials as its secrets hold them.
+
+    Its metrics are told at one port, whatever the processes.
+    """
     changes = {
         "settings": {"MAYWE_REDIS_NAMESPACE": redis_namespace},
         "decision": {"processes": 2},
@@ -136,6 +140,8 @@ def test_a_pod_starts_is_probed_and_ends_in_order(
                 assert known is grpc.StatusCode.INVALID_ARGUMENT
                 unknown = status_of(clients, method, tmp_path, None)
                 assert unknown is grpc.StatusCode.UNAVAILABLE
+            processes = 1 if component == "worker" else 2
+            assert scrape(f"{address}:7441").value("maywe_processes") == processes
             process.send_signal(signal.SIGTERM)
             waits = pod["spec"]["terminationGracePeriodSeconds"]
             assert process.wait(waits) == 0

@@ -133,6 +133,8 @@ def port_of(listen: str) -> int:
 def listened_ports(settings: Settings, component: str) -> dict[int, str]:
     """The ports that a server's processes open to others, and what for."""
     ports = {port_of(settings.health_listen): "health"}
+    if settings.metrics_listen != "off":
+        ports[port_of(settings.metrics_listen)] = "metrics"
     if not settings.listen.startswith("127."):
         ports[port_of(settings.listen)] = "clients"
     if component == "decision":
@@ -148,6 +150,7 @@ def test_all_settings_that_open_a_port_are_looked_at() -> None:
         "MAYWE_LISTEN",
         "MAYWE_HEALTH_LISTEN",
         "MAYWE_CONTROL_LISTEN",
+        "MAYWE_METRICS_LISTEN",
     }
 
 
@@ -196,13 +199,16 @@ policed_sets = pytest.mark.parametrize(
 @policed_sets
 @pytest.mark.parametrize("component", SERVERS)
 def test_every_port_is_open_to_whom_it_is_for(name: str, component: str, tmp_path: Path) -> None:
-    """Clients' to named clients, control ports to writers and workers; none to everybody."""
+    """Clients' to named clients, control ports to writers and workers; none to everybody.
+
+    Metrics are scraped by whom the values name, which is nobody by default.
+    """
     result = rendered_set(name)
     pod = dict(result.pods())[component]
     ports = listened_ports(settings_of(result, pod, pod_ip(name), tmp_path), component)
     policy = result.one("NetworkPolicy", component)["spec"]
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
-    opened: dict[str, set[int]] = {"clients": set(), "control": set(), "health": set()}
+    opened: dict[str, set[int]] = {purpose: set() for purpose in set(ports.values())}
     for rule in policy["ingress"] or []:
         assert rule["from"], "a rule without peers is for everybody"
         (purpose,) = {ports[number] for number in covered(rule)}
@@ -211,8 +217,11 @@ def test_every_port_is_open_to_whom_it_is_for(name: str, component: str, tmp_pat
         assert components_of(rule["from"]) == tellers
     for number, purpose in ports.items():
         # Kubernetes lets a node reach its pods, by which probes come.
-        if purpose != "health" or values_of(name).get("networkPolicy", {}).get("probes"):
-            assert number in opened[purpose]
+        is_open = {
+            "health": bool(values_of(name).get("networkPolicy", {}).get("probes")),
+            "metrics": bool(values_of(name).get("metrics", {}).get("scrapers")),
+        }
+        assert (number in opened[purpose]) is is_open.get(purpose, True)
 
 
 @policed_sets

@@ -7,7 +7,7 @@ them. Servers and databases are the fixtures' of conftest.
 import itertools
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -132,11 +132,15 @@ def opened_ledger(database_url: str) -> Iterator[Ledger]:
 
 
 def leased(
-    *, seconds: float = 3600.0, publication: int = 0, clock: Instant | None = None
+    *,
+    seconds: float = 3600.0,
+    publication: int = 0,
+    clock: Instant | None = None,
+    bases: Sequence[int] = (0,) * SHARD_COUNT,
 ) -> GuardKeeper:
     """The keeper of a process that holds a lease and was told of no narrowing."""
     keeper = GuardKeeper()
-    renew(keeper, seconds=seconds, publication=publication, clock=clock)
+    renew(keeper, seconds=seconds, publication=publication, clock=clock, bases=bases)
     return keeper
 
 
@@ -146,6 +150,7 @@ def renew(
     seconds: float = 3600.0,
     publication: int = 0,
     clock: Instant | None = None,
+    bases: Sequence[int] = (0,) * SHARD_COUNT,
 ) -> None:
     """Give a keeper a lease anew, by a clock that is right if not said otherwise."""
     now = boot_nanoseconds()
@@ -155,7 +160,7 @@ def renew(
             began_after=keeper.begin_reading(),
             epoch=1,
             deadline_nanoseconds=now + int(seconds * NANOSECONDS_PER_SECOND),
-            bases=(0,) * SHARD_COUNT,
+            bases=bases,
             customers=(),
             publication=publication,
             narrowed_at=0,

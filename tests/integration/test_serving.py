@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from queue import Queue
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import grpc
 import pytest
@@ -48,7 +48,9 @@ def check(customer_id: str = "ivan") -> decision_pb2.MayContactRequest:
 
 
 @contextmanager
-def serving_process(role: str, *options: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+def serving_process(
+    role: str, *options: str, errors: IO[str] | None = None
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """A process that serves, and the address that it printed; killed if it has not ended."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("MAYWE_")
@@ -56,6 +58,7 @@ def serving_process(role: str, *options: str) -> Iterator[tuple["subprocess.Pope
     with subprocess.Popen(
         [MAYWE, "serve", role, "--listen=127.0.0.1:0", *options],
         stdout=subprocess.PIPE,
+        stderr=errors,
         text=True,
         env=environment,
     ) as process:

@@ -1,0 +1,1 @@
+"""Logs: how they are written, and to which request a line belongs."""
