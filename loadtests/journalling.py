@@ -25,7 +25,8 @@ from sqlalchemy import text
 from loadtests.filling import fill
 from loadtests.installation import Installation, installed
 from loadtests.load import question
-from service.composition import Application, Role, open_application
+from service.application import Application, Role
+from service.composition import open_application
 from service.journalling import WAKING_COUNT, Journal, JournalMode
 from service.servicers.decision import DecisionServicer
 from service.settings import read_settings

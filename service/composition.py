@@ -10,11 +10,8 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import replace
 from typing import Final
-
-from sqlalchemy import Engine
 
 from decision.errors import UnavailableError
 from service.access.exposure import (
@@ -27,45 +24,31 @@ from service.access.exposure import (
 from service.access.gate import Gate
 from service.access.own import one_person_by_ledger
 from service.admitting_executor import standing_aside
+from service.application import Application, Role
 from service.background import Background
-from service.bulk import BulkWorker
 from service.control.server import ControlServer
+from service.duties import start_duties
 from service.effectuation import Effectuator
 from service.erasing import Eraser
 from service.instruments import Instruments
+from service.journalling import Journal, JournalMode
 from service.metrics.meters import Meters
-from service.metrics.observing import OBSERVE_SECONDS, Observer
-from service.metrics.sampling import SAMPLE_SECONDS
 from service.metrics.watching import (
     LeaseGauges,
     follow_background,
-    follow_projector,
-    follow_reader,
-    follow_reconciler,
 )
-from service.journalling import WRITE_SECONDS, Journal, JournalMode
 from service.processes import ChildProgram, child_processes
-from service.receipts.signing import ReceiptSigner, receipt_signer_of
+from service.receipts.signing import receipt_signer_of
 from service.settings import Settings, environment_of
 from service.stores import Addresses, Stores, guarded_engine, open_stores
 from service.tracing import TracingSettings, open_tracer
 from store.cache import Cache
-from store.direct import DirectProjector
 from store.guard import GuardKeeper
-from store.journal_days import JournalDays
-from store.lapses import LapseWorker
 from store.leases import LeaseHolder
 from store.projector import Projector
-from store.publications import Catalogs
 from store.reader import PermissionReader, ReadLimits
-from store.reconciling import Reconciler
 from store.recording import Recorder
-from store.retention import SECONDS_PER_DAY, OutboxPruner
-from store.rewarming import Rewarmer
 from store.shared_reads import CHECK_READ_SECONDS_MAX
-
-CATALOG_REFRESH_SECONDS: Final = 0.5
-"""How often a process looks for a newer catalog when nothing else tells it of one."""
 
 LEASE_CONNECTIONS: Final = 2
 """Connections that only leases are renewed or looked at with, so that nothing holds them up."""
@@ -73,84 +56,10 @@ LEASE_CONNECTIONS: Final = 2
 LEASES_WAITED_MIN: Final = 1.25
 """How many lengths of a lease a write should be able to wait for one to end."""
 
-REFUSALS_FLUSH_SECONDS: Final = 0.5
-"""How often it is looked whether there were more refusals of those kinds that were logged."""
-
-GATE_REFRESH_SECONDS: Final = 0.5
-"""How often it is looked whether callers or the keys of tokens have changed."""
-
 BULK_STOP_SECONDS_MAX: Final = 10.0
 """How long a process that does bulk work may take to finish the piece it is at."""
 
-WARMING_POLL_SECONDS: Final = 1.0
-"""How often a writer looks for shards that Redis has lost."""
-
-ERASURE_POLL_SECONDS: Final = 1.0
-"""How often a writer looks for erasures that somebody began and did not complete."""
-
-LAPSE_POLL_SECONDS: Final = 1.0
-"""How often a writer looks for terms that have begun or lapsed."""
-
-RETENTION_POLL_SECONDS: Final = 60.0
-"""How often a worker looks for what need not be kept any longer."""
-
 _logger = logging.getLogger(__name__)
-
-
-class Role(Enum):
-    """What a process does: answers questions, records, or does nothing but background work.
-
-    Writers keep the cache in step, roll out and tell of lapses; workers do so too, and reconcile.
-    """
-
-    DECISION = "decision"
-    WRITER = "writer"
-    WORKER = "worker"
-
-
-ALL_ROLES: Final = frozenset(Role)
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """The parts of one process. `stopping` is set when it begins to shut down: streams end then.
-
-    Only a process that answers checks has a lease; any other's `keeper` never lets the cache count.
-    """
-
-    settings: Settings
-    roles: frozenset[Role]
-    stores: Stores
-    projector: Projector
-    recorder: Recorder
-    effectuator: Effectuator
-    keeper: GuardKeeper
-    reader: PermissionReader
-    eraser: Eraser
-    background: Background
-    stopping: threading.Event
-    gate: Gate | None = None
-    """Identifies callers and lets them in; None where everybody on this machine may do all."""
-    instruments: Instruments = field(default_factory=Instruments)
-    journal: Journal | None = None
-    """Takes what is answered; None where nothing is journalled, or nothing answered."""
-    signer: ReceiptSigner | None = None
-    """Signs receipts; None without keys, or where nothing is answered."""
-
-    @property
-    def engine(self) -> Engine:
-        """The connections to PostgreSQL."""
-        return self.stores.engine
-
-    @property
-    def catalogs(self) -> Catalogs:
-        """The catalogs of this process."""
-        return self.stores.catalogs
-
-    @property
-    def cache(self) -> Cache:
-        """The cache in Redis."""
-        return self.stores.cache
 
 
 @contextmanager
@@ -236,7 +145,7 @@ def open_application(
             # After the last answer, and after whoever writes while there are answers.
             stack.callback(application.journal.close)
         stack.callback(background.stop_and_join)
-        _start_background(application)
+        start_duties(application)
         if roles & {Role.WRITER, Role.WORKER} and settings.bulk_processes:
             children = stack.enter_context(
                 child_processes(_bulk_programs(settings, stores.addresses), BULK_STOP_SECONDS_MAX)
@@ -315,85 +224,6 @@ def _bulk_programs(settings: Settings, addresses: Addresses) -> list[ChildProgra
         ChildProgram(f"bulk worker {number}", ["-m", "service.bulk"], environment)
         for number in range(1, settings.bulk_processes + 1)
     ]
-
-
-def _start_background(application: Application) -> None:
-    background, projector = application.background, application.projector
-    engine, catalogs = application.engine, application.catalogs
-    instruments = application.instruments
-    sampler = instruments.sampler
-    background.repeat("catalogs", lambda _: catalogs.refresh(), CATALOG_REFRESH_SECONDS)
-    background.repeat("metrics", lambda _: sampler.sample(), SAMPLE_SECONDS)
-    background.repeat("refusals", lambda _: instruments.refusals.flush(), REFUSALS_FLUSH_SECONDS)
-    if Role.DECISION in application.roles:
-        follow_reader(sampler, application.reader)
-    else:
-        follow_background(sampler, background)
-    if application.gate is not None:
-        gate = application.gate
-        background.repeat("callers", lambda _: gate.refresh(), GATE_REFRESH_SECONDS)
-        background.repeat("limits", lambda _: gate.compare_limits(), GATE_REFRESH_SECONDS)
-    if application.journal is not None:
-        journal = application.journal
-        background.repeat("journal", journal.write, WRITE_SECONDS, journal.wake)
-    if application.signer is not None:
-        signer = application.signer
-        background.repeat("receipt keys", lambda _: signer.refresh(), GATE_REFRESH_SECONDS)
-    if not application.roles & {Role.WRITER, Role.WORKER}:
-        return
-    follow_projector(sampler, projector)
-    if instruments.meters.observes:
-        observer = Observer(instruments.meters, engine, application.cache)
-        background.repeat("observing", observer.observe, OBSERVE_SECONDS)
-    lapses = LapseWorker(engine, catalogs, projector.announce)
-    background.repeat("projector", projector.run, 0.0, projector.wake)
-    if not application.settings.bulk_processes:
-        direct = DirectProjector(application.cache, projector.announce)
-        bulk = BulkWorker(engine, catalogs, direct)
-        background.repeat("bulk work", bulk.run, 0.0)
-    background.repeat("lapses", lapses.run_pending, LAPSE_POLL_SECONDS)
-    rewarmer = Rewarmer(engine, application.cache)
-    background.repeat("warming", rewarmer.run_pending, WARMING_POLL_SECONDS)
-    background.repeat(
-        "erasures",
-        lambda stop: application.eraser.complete_left(
-            stop, application.settings.effective_wait_seconds
-        ),
-        ERASURE_POLL_SECONDS,
-    )
-    background.repeat(
-        "leases",
-        lambda _: application.effectuator.watch(),
-        application.settings.lease_renewal_seconds,
-    )
-    if Role.WORKER not in application.roles:
-        return
-    if application.settings.reconciled_per_second:
-        reconciler = _reconciler(application)
-        follow_reconciler(sampler, reconciler)
-        background.repeat("reconciler", reconciler.run, 0.0)
-    settings = application.settings
-    if settings.outbox_days:
-        pruner = OutboxPruner(engine, application.cache, settings.outbox_days * SECONDS_PER_DAY)
-        background.repeat("outbox", pruner.run_pending, RETENTION_POLL_SECONDS)
-    if settings.journal_days:
-        days = JournalDays(engine, settings.journal_days)
-        background.repeat("journal days", days.run_pending, RETENTION_POLL_SECONDS)
-
-
-def _reconciler(application: Application) -> Reconciler:
-    """Make a reconciler that has its repairs heeded at once wherever the cache is relied upon."""
-    settings, effectuator = application.settings, application.effectuator
-    return Reconciler(
-        application.engine,
-        application.cache,
-        application.catalogs,
-        application.projector.announce,
-        lambda narrowing: effectuator.make_effective(
-            narrowing, settings.effective_wait_seconds, has_own_thread=True
-        ),
-        customers_per_second=settings.reconciled_per_second,
-    )
 
 
 def _warn_about_redis(cache: Cache) -> None:

@@ -31,7 +31,7 @@ from maywe.v1 import (
 
 from service.access.exposure import check_server_exposure, tls_files_of, warn_if_open
 from service.access.table import OPEN, TABLE
-from service.composition import Application, Role
+from service.application import Application, Role
 from service.executors import Admission, Executors, open_executors, under_way_of, watchers_of
 from service.guards import HandlerRecorder, guarded_handler
 from service.health import BoundedHealth

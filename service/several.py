@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
-from service.composition import Role
+from service.application import Role
 from service.metrics.exposition import registry_of
 from service.metrics.memory import new_memory
 from service.metrics.meters import MEMORY_VARIABLE, memory_variable

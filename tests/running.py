@@ -16,10 +16,11 @@ from typing import Any, Final
 from maywe.v1 import catalog_pb2
 from sqlalchemy import select
 
+from service.application import ALL_ROLES, Application, Role
 from service.client import Client, open_client
 from service.client.channel import NO_CREDENTIALS
 from service.client.credentials import ClientCredentials
-from service.composition import ALL_ROLES, Application, Role, open_application
+from service.composition import open_application
 from service.server import running_server
 from service.settings import Settings, read_settings
 from store.database import reading

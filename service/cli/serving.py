@@ -18,8 +18,9 @@ from decision.errors import MayweError
 from service.access.callers_file import CallersFileError
 from service.access.exposure import ExposureError, check_control_exposure, check_server_exposure
 from service.access.keys import KeySetError
+from service.application import ALL_ROLES, Role
 from service.cli.exits import Command, Exit, Group, trouble
-from service.composition import ALL_ROLES, Role, open_application
+from service.composition import open_application
 from service.control.server import ControlListenError
 from service.embedded import EmbeddedServerError
 from service.logs.formats import set_up_logs

@@ -119,4 +119,4 @@ TASKS: Final = (
     "warming",
     "other",
 )
-"""Background work by its name (`composition`); what is not named here is `other`."""
+"""Background work by its name (`duties`); what is not named here is `other`."""

@@ -7,7 +7,7 @@ import grpc
 from maywe.v1 import common_pb2, writer_pb2
 
 from decision.events import NewEvent
-from service.composition import Application
+from service.application import Application
 from service.conversion.writing import acknowledgement_message
 from store.erasing import Progress
 from store.floors import Narrowing, joined_narrowings

@@ -16,7 +16,7 @@ from decision.errors import (
     UnavailableError,
 )
 from service.access.gate import calling
-from service.composition import Application
+from service.application import Application
 from service.conversion.catalogs import (
     fault_message,
     format_value,

@@ -16,7 +16,7 @@ from decision.errors import FieldFault, InvalidArgumentError
 from decision.event_rules import check_identifier
 from decision.evidence import shown_grants, shown_restrictions
 from decision.instants import BEGINNING, Instant
-from service.composition import Application
+from service.application import Application
 from service.conversion.evidence import (
     consent_summary_message,
     publication_message,

@@ -9,10 +9,10 @@ from maywe.v1 import decision_pb2, decision_pb2_grpc
 
 from decision.errors import FieldFault, InvalidArgumentError
 from decision.reasons import Reason
+from service.application import Application
 from service.audiences import AudienceDecider
 from service.batches import BatchDecider
 from service.checking import Check, Checker, Decision
-from service.composition import Application
 from service.conversion import decisions
 from service.conversion.batches import batch_checks, batch_response
 from service.errors import StreamOrderError

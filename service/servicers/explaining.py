@@ -23,7 +23,7 @@ from decision.evidence import (
 )
 from decision.instants import Instant
 from decision.questions import Question, ShareQuestion, check_question
-from service.composition import Application
+from service.application import Application
 from service.conversion.evidence import (
     answer_message,
     grant_message,

@@ -15,7 +15,7 @@ from maywe.v1 import writer_pb2
 from decision.errors import FieldFault, InvalidArgumentError
 from decision.event_rules import check_identifier
 from service.access.gate import calling
-from service.composition import Application
+from service.application import Application
 from service.conversion.writing import durability_value
 from service.errors import ShuttingDownError, StreamOrderError
 from service.import_pieces import (

@@ -4,7 +4,7 @@ import grpc
 from maywe.v1 import journal_pb2, journal_pb2_grpc
 
 from decision.event_rules import check_identifier
-from service.composition import Application
+from service.application import Application
 from service.conversion.journal import journalled_message, replay_message
 from service.replaying import replay
 from store.database import reading

@@ -11,9 +11,9 @@ from maywe.v1 import decision_pb2
 from decision.errors import FieldFault, InvalidArgumentError
 from decision.instants import Instant
 from decision.questions import ProcessQuestion, Question
+from service.application import Application
 from service.asked import CheckQuestion
 from service.checking import Checker
-from service.composition import Application
 from service.conversion.evidence import read_question
 from service.conversion.reading import optional_instant
 from service.conversion.timestamps import timestamp

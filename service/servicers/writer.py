@@ -16,7 +16,7 @@ from decision.effects import (
 )
 from decision.events import Consent
 from service.access.gate import calling
-from service.composition import Application
+from service.application import Application
 from service.conversion.reading import EventRequest, read_event
 from service.conversion.writing import (
     optional_timestamp,

@@ -8,9 +8,10 @@ from pathlib import Path
 import grpc
 import pytest
 
+from service.application import ALL_ROLES
 from service.client import open_client
 from service.client.credentials import ClientCredentials
-from service.composition import ALL_ROLES, open_application
+from service.composition import open_application
 from service.server import RunningServer, running_server
 from tests.authority import AUDIENCE, ISSUER, CertificateAuthority, TokenIssuer
 from tests.clients.programs import LANGUAGES, SECONDS_MAX, Language

@@ -7,8 +7,9 @@ from typing import Final
 import pytest
 from maywe.v1 import catalog_pb2, common_pb2, event_pb2, writer_pb2
 
+from service.application import ALL_ROLES
 from service.client import open_client
-from service.composition import ALL_ROLES, open_application
+from service.composition import open_application
 from service.server import running_server
 from tests.integration.lease_builders import begin_epoch, renew
 from tests.integration.service_builders import catalog, purchase, revocation

@@ -20,7 +20,7 @@ from decision.errors import UnavailableError
 from decision.events import Consent, Erasure, NewEvent
 from decision.instants import parse_instant
 from service import erasing as service_erasing
-from service.composition import Role
+from service.application import Role
 from store import erasing, warming
 from store.cache import Cache
 from store.erasing import Progress

@@ -14,7 +14,8 @@ from hpack import Encoder
 from maywe.v1 import decision_pb2
 from maywe.v1.decision_pb2_grpc import DecisionServiceStub
 
-from service.composition import Role, open_application
+from service.application import Role
+from service.composition import open_application
 from service.executors import HOUSEKEEPING_THREADS
 from service.server import ListenError, running_server
 from tests.running import settings_for

@@ -14,7 +14,8 @@ import pytest
 from maywe.v1 import common_pb2, decision_pb2, writer_pb2
 from sqlalchemy import text
 
-from service.composition import ALL_ROLES, Role, open_application
+from service.application import ALL_ROLES, Role
+from service.composition import open_application
 from service.executors import CHECKS_UNDER_WAY_MAX
 from service.metrics.table import BY_NAME, METRICS, Kind
 from service.server import ListenError, RunningServer, running_server

@@ -22,8 +22,9 @@ from maywe.v1 import catalog_pb2, common_pb2, decision_pb2, event_pb2, writer_pb
 from maywe.v1.catalog_pb2_grpc import CatalogServiceStub
 from sqlalchemy import create_engine, make_url, text
 
+from service.application import ALL_ROLES, Role
 from service.client import open_client
-from service.composition import ALL_ROLES, Role, open_application
+from service.composition import open_application
 from service.embedded import temporary_data_directory
 from service.executors import IMPORTS_MAX
 from service.server import ListenError, running_server

@@ -19,9 +19,10 @@ from service.access.exposure import (
     check_server_exposure,
     is_loopback,
 )
+from service.application import ALL_ROLES
 from service.cli.main import main
 from service.client.credentials import ClientCredentials, CredentialsError
-from service.composition import ALL_ROLES, open_application
+from service.composition import open_application
 from service.control.client import ControlClient, Process
 from service.control.server import ControlServer
 from service.server import running_server

@@ -13,8 +13,8 @@ import grpc
 from maywe.v1 import common_pb2
 
 from decision.events import NewEvent
+from service.application import Application, Role
 from service.background import Background
-from service.composition import Application, Role
 from service.effectuation import Effectuator
 from service.erasing import Eraser
 from service.servicers.acknowledging import Acknowledger

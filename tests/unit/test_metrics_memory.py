@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from service.composition import ALL_ROLES
+from service.application import ALL_ROLES
 from service.metrics.exposition import registry_of
 from service.metrics.memory import LAYOUT, MetricMemory, new_memory
 from service.metrics.meters import Meters
