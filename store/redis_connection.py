@@ -121,7 +121,7 @@ class Connection:
         while reply is _NOTHING_YET or type(reply) is hiredis.PushNotification:
             # What is pushed answers nothing.
             if reply is _NOTHING_YET:
-                self._reader.feed(self._buffer, 0, self._received())
+                self._reader.feed(self._buffer, 0, self._received())  # type: ignore[arg-type]  # its types know no buffers, which it takes
             reply = self._reader.gets()
         if isinstance(reply, redis.ConnectionError):
             # The server is loading, or takes no more connections: it answers nothing for now.
