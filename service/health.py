@@ -5,14 +5,21 @@ What lives here: the servicer of health that every port has. What it says is the
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from service.access.strangers import host_of
+
 WATCHES_MAX: Final = 1000
 """Streams in which health may be watched at once; each takes a thread only while it is told."""
+
+WATCHES_PER_HOST_MAX: Final = 200
+"""Of them by one host, so that no single one keeps all others from watching. Behind a proxy all
+clients have its address; each connection of a client that watches does so once."""
 
 FAREWELL_SECONDS_MAX: Final = 1.0
 """Whoever takes no message for so long does not keep the server from stopping."""
@@ -34,7 +41,7 @@ class BoundedHealth(health_pb2_grpc.HealthServicer):
         self._lock = threading.Lock()
         self._statuses: dict[str, Any] = {}
         self._is_stopping = False
-        self._watches = 0
+        self._watches_by_host: Counter[str] = Counter()
         self._watchers: dict[str, set[_Watcher]] = {}
 
     def set(self, service: str, status: Any) -> None:  # noqa: ANN401 - an enum of protobuf is no type
@@ -77,10 +84,14 @@ class BoundedHealth(health_pb2_grpc.HealthServicer):
             message = "health is watched without a thread, or not at all"
             raise TypeError(message)
         watcher = _Watcher(send_response_callback, lambda: self._status_of(request.service))
+        host = host_of(context.peer())
         with self._lock:
-            is_one_too_many = self._watches >= WATCHES_MAX
+            is_one_too_many = (
+                self._watches_by_host.total() >= WATCHES_MAX
+                or self._watches_by_host[host] >= WATCHES_PER_HOST_MAX
+            )
             if not is_one_too_many:
-                self._watches += 1
+                self._watches_by_host[host] += 1
                 # A name that is not ours is not kept.
                 self._watchers.get(request.service, set()).add(watcher)
         if is_one_too_many:
@@ -88,7 +99,9 @@ class BoundedHealth(health_pb2_grpc.HealthServicer):
 
         def end() -> None:
             with self._lock:
-                self._watches -= 1
+                self._watches_by_host[host] -= 1
+                if not self._watches_by_host[host]:
+                    del self._watches_by_host[host]
                 self._watchers.get(request.service, set()).discard(watcher)
             send_response_callback(None)
 

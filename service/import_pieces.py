@@ -90,19 +90,21 @@ def runs_of(
 class Cut(NamedTuple):
     """A run of events, cut into pieces that can be done at once, in any order.
 
-    Each lane has whole shards, so many lanes to a cut, and where an event id stands is a lane.
+    Each lane has whole shards, so many lanes to a cut, and where an event id stands is a lane. It
+    `has_strays` where an id is used for customers of several lanes: all its uses are in the first.
     """
 
     pieces: Pieces
     lane_count: int
     lane_of_event: Mapping[str, int]
+    has_strays: bool = False
 
     def may_follow(self, before: Self) -> bool:
         """Tell whether a piece may be done as soon as that of its lane in `before` is done.
 
         Then all that has to stay in order is in one lane in both.
         """
-        if self.lane_count != before.lane_count:
+        if self.lane_count != before.lane_count or self.has_strays or before.has_strays:
             return False
         if self.lane_count == 1:
             return True
@@ -116,17 +118,19 @@ def cut(items: Sequence[writer_pb2.ImportItem], caller: str = "") -> Cut:
     if lane_count == 1:
         return Cut(Pieces({0: _payload(items, caller)}), 1, {})
     lane_of_event: dict[str, int] = {}
+    has_strays = False
     by_lane: dict[int, list[writer_pb2.ImportItem]] = {}
     for item in items:
         which = item.event.WhichOneof("event")
         lane = 0
         if which:
             request = getattr(item.event, which)
-            lane = shard_of(request.customer_id) * lane_count // SHARD_COUNT
-            lane = lane_of_event.setdefault(request.event_id, lane)
+            own_lane = shard_of(request.customer_id) * lane_count // SHARD_COUNT
+            lane = lane_of_event.setdefault(request.event_id, own_lane)
+            has_strays = has_strays or lane != own_lane
         by_lane.setdefault(lane, []).append(item)
     pieces = Pieces({lane: _payload(by_lane[lane], caller) for lane in sorted(by_lane)})
-    return Cut(pieces, lane_count, lane_of_event)
+    return Cut(pieces, lane_count, lane_of_event, has_strays)
 
 
 _CALLER_FIELD: Final = 1000

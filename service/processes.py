@@ -25,6 +25,9 @@ LINE_VARIABLE: Final = "MAYWE_PARENT_LINE"
 READY_SECONDS_MAX: Final = 60.0
 """A child that was just started may take so long to say that it is ready."""
 
+STOP_LOOK_SECONDS: Final = 0.05
+"""How often whoever waits for a child asks whether to stop."""
+
 RESTART_WAIT_SECONDS_MIN: Final = 0.1
 RESTART_WAIT_SECONDS_MAX: Final = 5.0
 """A child that died waits so long before it is started again: longer each time it dies soon."""
@@ -88,14 +91,16 @@ class ChildProcesses:
         """How often a child that had died was started again."""
         return sum(child.restarts for child in self._children)
 
-    def wait_until_ready(self, seconds_max: float = READY_SECONDS_MAX) -> None:
-        """Wait until every child has said that it is ready.
+    def wait_until_ready(
+        self, stop: threading.Event, seconds_max: float = READY_SECONDS_MAX
+    ) -> None:
+        """Wait until every child has said that it is ready, or until `stop` is set.
 
         Raises ChildStartError when one ends before it has, or does not in `seconds_max`.
         """
         deadline = time.monotonic() + seconds_max
         for child in self._children:
-            child.wait_until_ready(deadline)
+            child.wait_until_ready(stop, deadline)
 
     def stop(self, seconds_max: float) -> None:
         """End all children, in order and at the same time; nothing of them is left."""
@@ -126,11 +131,14 @@ class _Child:
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
-    def wait_until_ready(self, deadline: float) -> None:
-        if not self._settled.wait(max(0.0, deadline - time.monotonic())):
-            message = f"{self._program.name} was not ready in time"
-            raise ChildStartError(message)
-        if self._failure:
+    def wait_until_ready(self, stop: threading.Event, deadline: float) -> None:
+        while not self._settled.wait(STOP_LOOK_SECONDS):
+            if stop.is_set():
+                return
+            if time.monotonic() > deadline:
+                message = f"{self._program.name} was not ready in time"
+                raise ChildStartError(message)
+        if self._failure and not stop.is_set():
             raise ChildStartError(self._failure)
 
     def begin_to_stop(self) -> None:

@@ -7,6 +7,7 @@ all that a server started by itself has: its lease, its control port, its health
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,10 +26,11 @@ STOP_SECONDS_RESERVE: Final = 10.0
 
 
 @contextmanager
-def serving_processes(settings: Settings, role: str) -> Iterator[str]:
+def serving_processes(settings: Settings, role: str, stop: threading.Event) -> Iterator[str]:
     """Run as many processes of `maywe serve ROLE` as the settings say, and give where they listen.
 
-    One that dies is started again; at the end all are ended in order.
+    They serve by then, unless `stop` was set meanwhile. One that dies is started again; at the end
+    all are ended in order.
 
     Raises:
         ListenError: when the port is somebody else's.
@@ -54,7 +56,7 @@ def serving_processes(settings: Settings, role: str) -> Iterator[str]:
             settings.shutdown_drain_seconds + settings.shutdown_grace_seconds + STOP_SECONDS_RESERVE
         )
         with child_processes(programs, stop_seconds_max) as children:
-            children.wait_until_ready()
+            children.wait_until_ready(stop)
             yield listen
 
 

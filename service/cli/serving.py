@@ -129,8 +129,9 @@ def _serve_together(settings: Settings, name: str, roles: frozenset[Role]) -> No
     if Role.DECISION in roles:
         check_control_exposure(settings)
     stop = _told_to_stop()
-    with serving_processes(settings, name) as address:
-        click.echo(f"listening on {address}")
+    with serving_processes(settings, name, stop) as address:
+        if not stop.is_set():
+            click.echo(f"listening on {address}")
         stop.wait()
 
 

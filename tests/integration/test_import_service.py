@@ -133,6 +133,23 @@ def test_a_faulty_event_is_rejected_by_itself(maywe: RunningMaywe) -> None:
     assert may_sms(maywe, "anna") == common_pb2.REASON_ALLOWED
 
 
+def test_an_id_that_can_not_be_kept_is_rejected_by_itself(maywe: RunningMaywe) -> None:
+    """PostgreSQL has no text with a NUL; what else is in the chunk is recorded."""
+    maywe.publish(catalog())
+    events = [bought("ivan", event_id="a\0b"), bought("ol\0ga"), bought("anna")]
+    _, progress, _ = run_import(maywe, start(), chunk(enumerate(events, start=1)))
+    assert counts(progress.progress.counts) == (1, 0, 2)
+    assert [
+        (rejection.position, rejection.code, rejection.field)
+        for rejection in progress.progress.rejected
+    ] == [
+        (1, code_pb2.INVALID_ARGUMENT, "event_id"),
+        (2, code_pb2.INVALID_ARGUMENT, "customer_id"),
+    ]
+    maywe.wait_until_projected()
+    assert may_sms(maywe, "anna") == common_pb2.REASON_ALLOWED
+
+
 def test_an_import_goes_on_where_it_stopped(maywe: RunningMaywe) -> None:
     """The second stream is told where, with the counts so far; the totals count each event once."""
     maywe.publish(catalog())

@@ -222,7 +222,7 @@ def test_answers_that_race_with_writes_are_made_again_each_from_its_own_state(
     writing = threading.Event()
 
     def ask(customer_id: str) -> list[decision_pb2.MayContactResponse]:
-        answers = []
+        answers: list[decision_pb2.MayContactResponse] = []
         while not writing.is_set() and len(answers) < ANSWERS_PER_THREAD_MAX:
             answers.append(maywe.client.decision.MayContact(contact_request(customer_id)))
         return answers

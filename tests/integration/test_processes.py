@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,10 +32,10 @@ open(sys.argv[1], "a").write("ended in order\\n")
 """
 
 _PARENT: Final = """
-import os, sys, time
+import os, sys, threading, time
 from service.processes import ChildProgram, child_processes
 with child_processes([ChildProgram("child", sys.argv[1:], os.environ)], 30) as children:
-    children.wait_until_ready()
+    children.wait_until_ready(threading.Event())
     print(*children.process_ids, flush=True)
     time.sleep(3600)
 """
@@ -57,7 +58,7 @@ def test_children_end_in_order_with_their_context(tmp_path: Path) -> None:
     """Each hears SIGTERM, does what it has to, and is waited for."""
     note = tmp_path / "note"
     with child_processes([program(_CHILD, note)] * 2, SECONDS_MAX) as children:
-        children.wait_until_ready()
+        children.wait_until_ready(threading.Event())
         assert len(set(children.process_ids)) == 2
     assert note.read_text() == "ended in order\n" * 2
     assert children.process_ids == []
@@ -66,7 +67,7 @@ def test_children_end_in_order_with_their_context(tmp_path: Path) -> None:
 def test_a_child_that_was_killed_is_started_again(tmp_path: Path) -> None:
     """The others go on meanwhile."""
     with child_processes([program(_CHILD, tmp_path / "note")] * 2, SECONDS_MAX) as children:
-        children.wait_until_ready()
+        children.wait_until_ready(threading.Event())
         killed, other = children.process_ids
         os.kill(killed, signal.SIGKILL)
         until(lambda: killed not in children.process_ids and len(children.process_ids) == 2)
@@ -80,14 +81,26 @@ def test_a_child_that_ends_before_it_is_ready_is_said() -> None:
         child_processes([program("raise SystemExit(3)")], SECONDS_MAX) as children,
         pytest.raises(ChildStartError, match=r"child .* status 3"),
     ):
-        children.wait_until_ready()
+        children.wait_until_ready(threading.Event())
+
+
+def test_nobody_waits_for_a_child_once_told_to_stop(tmp_path: Path) -> None:
+    """One that never gets ready is ended in order like any other."""
+    note = tmp_path / "note"
+    never_ready = _CHILD.replace("line.say_ready()", 'open(sys.argv[1], "a").write("began\\n")')
+    stop = threading.Event()
+    with child_processes([program(never_ready, note)], SECONDS_MAX) as children:
+        until(lambda: note.exists() and note.read_text() == "began\n")
+        stop.set()
+        children.wait_until_ready(stop)
+    assert note.read_text() == "began\nended in order\n"
 
 
 def test_a_child_that_does_not_end_is_killed() -> None:
     """Nothing is left of it, whatever it ignores."""
     stubborn = _CHILD.replace("lambda *_: stop.set()", "signal.SIG_IGN")
     with child_processes([program(stubborn, os.devnull)], 0.1) as children:
-        children.wait_until_ready()
+        children.wait_until_ready(threading.Event())
         [number] = children.process_ids
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)

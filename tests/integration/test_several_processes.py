@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -141,3 +142,29 @@ def test_somebody_elses_port_is_refused(stores: list[str]) -> None:
         assert refused.wait(PROCESS_SECONDS_MAX) == Exit.NOT_KNOWN
         assert refused.stderr is not None
         assert f"cannot listen on {address}" in refused.stderr.read()
+
+
+def test_it_ends_when_told_to_while_its_processes_start(redis_url: str) -> None:
+    """They wait for a PostgreSQL that does not answer; nobody waits for them, and none is left."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        host, port = deaf.getsockname()
+        with subprocess.Popen(
+            [
+                MAYWE,
+                "serve",
+                "decision",
+                f"--postgres-url=postgresql://maywe@{host}:{port}/maywe",
+                f"--redis-url={redis_url}",
+                "--listen=127.0.0.1:0",
+                "--processes=2",
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            until(lambda: len(children_of(process)) == PROCESSES)
+            children = children_of(process)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PROCESS_SECONDS_MAX) == Exit.DONE
+            assert process.stdout is not None
+            assert not process.stdout.read()
+    assert not any(Path(f"/proc/{number}").exists() for number in children)

@@ -5,25 +5,40 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+import grpc
+import pytest
 from grpc_health.v1 import health_pb2
 
-from service.health import FAREWELL_SECONDS_MAX, BoundedHealth
+from service.health import FAREWELL_SECONDS_MAX, WATCHES_PER_HOST_MAX, BoundedHealth
 
 SECONDS_MAX: Final = 30.0
 SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
+class RefusedError(Exception):
+    """A watch was ended with a status."""
+
+
 class Stream:
     """A stream as gRPC gives it: what is sent, how a send is held up, and what ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "10.0.0.1") -> None:
         """Begin with nothing sent, and nothing held up."""
+        self._host = host
         self.sent: list[int] = []
         self.may_send = threading.Event()
         self.may_send.set()
         self.is_sending = threading.Event()
         self.end: Callable[[], None] = lambda: None
+
+    def peer(self) -> str:
+        """Give the peer as gRPC writes it."""
+        return f"ipv4:{self._host}:41234"
+
+    def abort(self, code: grpc.StatusCode, details: str) -> None:
+        """End it with a status, as gRPC does."""
+        raise RefusedError(code, details)
 
     def add_callback(self, callback: Callable[[], None]) -> bool:
         """Keep what is to be called at the end."""
@@ -100,3 +115,21 @@ def test_a_service_that_stops_serves_no_more() -> None:
     watch(health, late)
     late.wait_for([NOT_SERVING])
     early.wait_for([SERVING, NOT_SERVING])
+
+
+def test_no_host_keeps_others_from_watching() -> None:
+    """Whoever has as many as one host may have is refused more; another host is not."""
+    health = opened()
+    first = Stream()
+    watch(health, first)
+    for _ in range(WATCHES_PER_HOST_MAX - 1):
+        watch(health, Stream())
+    with pytest.raises(RefusedError, match="too many"):
+        watch(health, Stream())
+    other = Stream("10.0.0.2")
+    watch(health, other)
+    other.wait_for([SERVING])
+    first.end()
+    again = Stream()
+    watch(health, again)
+    again.wait_for([SERVING])

@@ -101,15 +101,33 @@ def test_a_cut_may_follow_where_everybody_has_the_lane_of_before() -> None:
     assert cut(many(10_000, {"e2": "anna", "e3": "anna"})).may_follow(before)
 
 
-def test_a_cut_has_to_wait_where_an_event_id_was_in_another_lane() -> None:
-    """The first of two events with one id counts, whosever the second is."""
-    anna, boris = next(
+def of_different_lanes() -> tuple[str, str]:
+    """Two customers whose events are in different ones of two lanes."""
+    return next(
         (one, other)
         for one, other in pairwise(map(str, count(0)))
         if (shard_of(one) < SHARD_COUNT // 2) != (shard_of(other) < SHARD_COUNT // 2)
     )
+
+
+def test_a_cut_has_to_wait_where_an_event_id_was_in_another_lane() -> None:
+    """The first of two events with one id counts, whosever the second is."""
+    anna, boris = of_different_lanes()
     before = cut(many(0, {"e1": anna}))
     assert not cut(many(10_000, {"e1": boris})).may_follow(before)
+
+
+def test_a_cut_has_to_wait_where_one_event_id_is_used_for_two_customers() -> None:
+    """The second of them is in the lane of the first, and so not in that of its other events.
+
+    It counts if the first is refused. Then whatever else is of its customer has to stay in order.
+    """
+    anna, boris = of_different_lanes()
+    bought_by_boris = cut(many(10_000, {"e2": boris}))
+    two_users = [*many(0, {"e1": anna}), *items_of([bought(boris, "e1")])]
+    with_stray = cut(two_users[1:])
+    assert not bought_by_boris.may_follow(with_stray)
+    assert not with_stray.may_follow(bought_by_boris)
 
 
 def test_a_cut_of_another_number_of_lanes_has_to_wait() -> None:
