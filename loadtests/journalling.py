@@ -113,7 +113,7 @@ def measure(
                 "off_microseconds": round(statistics.median(found["off"][1:]), 2),
                 "all_microseconds": round(statistics.median(found["all"][1:]), 2),
                 "ratio": round(statistics.median(ratios), 3),
-                "ratios": [round(ratio, 3) for ratio in ratios],
+                "ratio_quartiles": [round(ratio, 3) for ratio in statistics.quantiles(ratios)],
             }
         results["bytes_per_row"] = round(bytes_per_row(installation))
     return results
@@ -136,8 +136,8 @@ def main() -> int:
     """Measure, print, and write the results."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.journalling", description=__doc__)
     parser.add_argument("--customers", type=int, default=2_000)
-    parser.add_argument("--slices", type=int, default=15)
-    parser.add_argument("--checks-per-slice", type=int, default=5_000)
+    parser.add_argument("--slices", type=int, default=100)
+    parser.add_argument("--checks-per-slice", type=int, default=CHECKS_PER_WRITE)
     parser.add_argument("--checks-per-write", type=int, default=CHECKS_PER_WRITE)
     options = parser.parse_args()
     results = measure(

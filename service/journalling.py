@@ -56,13 +56,6 @@ class JournalMode(Enum):
     ALL = "all"
 
 
-class _Single(NamedTuple):
-    caller: str
-    check: Check
-    decision: Decision
-    answered_at: Instant
-
-
 class _Batch(NamedTuple):
     caller: str
     checks: Sequence[Check | MayweError]
@@ -70,7 +63,7 @@ class _Batch(NamedTuple):
     answered_at: Instant
 
 
-_Item: TypeAlias = _Single | _Batch
+_Item: TypeAlias = JournalEntry | _Batch
 
 
 class Journal:
@@ -121,7 +114,8 @@ class Journal:
             return
         # Who asks about a later instant has an answer for it now.
         answered_at = decision.decided_at if check.at is None else wall_clock()
-        self._put(_Single(calling(), check, decision, answered_at), 1)
+        entry = _entry_of(calling(), check.customer_id, check.question, decision, answered_at)
+        self._put(entry, 1)
 
     def add_batch(self, checks: Sequence[Check | MayweError], decided: Decided) -> None:
         """Take the answers of a batch, of which a sample is chosen later. Raises as `add` does."""
@@ -129,7 +123,7 @@ class Journal:
 
     def _put(self, item: _Item, count: int) -> None:
         with self._lock:
-            has_room = self.waiting + count <= self._waiting_max
+            has_room = self._waiting + len(self._entries) + count <= self._waiting_max
             if has_room:
                 self._waiting += count
                 self._items.append(item)
@@ -184,13 +178,14 @@ class Journal:
         taken = 0
         while self._items and len(self._entries) < ENTRIES_PER_WRITE_MAX:
             item = self._items.popleft()
-            count = 1 if isinstance(item, _Single) else item.decided.check_count
+            if isinstance(item, JournalEntry):
+                taken += 1
+                self._entries.append(item)
+                continue
+            count = item.decided.check_count
             taken += count
             try:
-                if isinstance(item, _Single):
-                    self._entries.append(_entry_of(item))
-                else:
-                    self._entries += self._sampled(_entries_of(item))
+                self._entries += self._sampled(_entries_of(item))
             except Exception:
                 self.lost += count
                 _logger.exception("%d answers could not be journalled", count)
@@ -248,20 +243,26 @@ def decider_of(checker: Checker, taken: Journal | None) -> Callable[[Check], Dec
     return checker.decide if taken is None else JournallingChecker(checker, taken).decide
 
 
-def _entry_of(item: _Single) -> JournalEntry:
-    caller, check, decision, answered_at = item
+def _entry_of(
+    caller: str,
+    customer_id: str,
+    question: CheckQuestion,
+    decision: Decision,
+    answered_at: Instant,
+) -> JournalEntry:
+    answers, channels, version, publication, decided_at, decision_id, is_outside = decision
     return JournalEntry(
         answered_at,
-        decision.decision_id,
+        decision_id,
         caller,
-        check.customer_id,
-        check.question,
-        decision.decided_at,
-        decision.state_version,
-        decision.publication,
-        decision.is_outside_promise,
-        decision.answers,
-        decision.allowed_channels,
+        customer_id,
+        question,
+        decided_at,
+        version,
+        publication,
+        is_outside,
+        answers,
+        channels,
     )
 
 
@@ -274,8 +275,7 @@ def _entries_of(item: _Batch) -> Iterator[JournalEntry]:
         if isinstance(one, Undetermined):
             yield _undetermined_entry(item, customer_ids[place], question, one)
         else:
-            check = Check(customer_ids[place], question)
-            yield _entry_of(_Single(caller, check, one, answered_at))
+            yield _entry_of(caller, customer_ids[place], question, one, answered_at)
 
 
 def _undetermined_entry(

@@ -6,13 +6,17 @@ more than its caller may learn. docs/receipts.md lists them.
 
 import hashlib
 import json
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from maywe.v1 import common_pb2, decision_pb2
 
-from decision.catalog import Catalog, Wording
+from decision.catalog import Catalog, LocalisedText
 from service.receipts.verifying import FORMAT_VERSION
+
+WORDINGS_KEPT_MAX: Final = 1024
+"""Hashes kept: every receipt of an ALLOW has one, and there are few."""
 
 Request = decision_pb2.MayContactRequest | decision_pb2.MayShareRequest
 Response = decision_pb2.MayContactResponse | decision_pb2.MayShareResponse
@@ -91,17 +95,18 @@ def _basis(basis: common_pb2.Basis, catalog: Catalog) -> dict[str, Any]:
         "obtained_at": _instant(basis.obtained_at),
         **_given(
             ends_at=_instant(basis.ends_at) if basis.HasField("ends_at") else "",
-            wording_sha256="" if wording is None else wording_hash(wording),
+            wording_sha256="" if wording is None else wording_hash(wording.text),
         ),
     }
 
 
-def wording_hash(wording: Wording) -> str:
+@lru_cache(WORDINGS_KEPT_MAX)
+def wording_hash(wording: LocalisedText) -> str:
     """Give the SHA-256 of a wording, in hexadecimal digits: of its texts by language, as JSON.
 
     Keys are sorted, nothing is escaped that need not be, and there is no space between.
     """
-    text = json.dumps(dict(wording.text), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(dict(wording), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -89,7 +89,7 @@ def _set_back(engine: Engine) -> dict[int, bytes]:
         connection.execute(text("DROP TABLE publication_end, erasure"))
         connection.execute(text("ALTER TABLE subject DROP COLUMN erased_at"))
         connection.execute(text("DROP TABLE handed_in_document, schema_step"))
-        connection.execute(text("DROP TABLE work_piece"))
+        connection.execute(text("DROP TABLE IF EXISTS decision_journal, work_piece"))
         connection.execute(text("ALTER TABLE import_progress DROP COLUMN claim"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     return states
