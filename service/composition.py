@@ -35,7 +35,7 @@ from service.erasing import Eraser
 from service.instruments import Instruments
 from service.metrics.meters import Meters
 from service.metrics.observing import OBSERVE_SECONDS, Observer
-from service.metrics.sampling import SAMPLE_SECONDS
+from service.metrics.sampling import SAMPLE_SECONDS, SETTLE_SECONDS
 from service.metrics.watching import (
     LeaseGauges,
     follow_background,
@@ -166,6 +166,7 @@ def open_application(
         instruments = Instruments(meters, tracer)
         # At the very end, when nothing is counted any more.
         stack.callback(instruments.sampler.sample)
+        stack.callback(instruments.meters.settle)
         stores = stack.enter_context(open_stores(settings))
         gate = None
         if gate_settings is not None:
@@ -301,6 +302,7 @@ def _start_background(application: Application) -> None:
     sampler = instruments.sampler
     background.repeat("catalogs", lambda _: catalogs.refresh(), CATALOG_REFRESH_SECONDS)
     background.repeat("metrics", lambda _: sampler.sample(), SAMPLE_SECONDS)
+    background.repeat("counting", lambda _: instruments.meters.settle(), SETTLE_SECONDS)
     background.repeat("refusals", lambda _: instruments.refusals.flush(), REFUSALS_FLUSH_SECONDS)
     if Role.DECISION in application.roles:
         follow_reader(sampler, application.reader)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store import record as records_of_store
+from store.cached_entries import NOTHING_CACHED, CachedEntry, ManyEntries, cached_entry
 from store.meta import CacheLife, Meta, decode_meta
-from store.record import Header, decode_header
 from store.redis_client import RedisClient, Script, UnderWay, open_client
 from store.redis_connection import Command, PackedCommand
 from store.redis_layout import shard_tag
@@ -45,26 +45,6 @@ _KEEPING_POLICY: Final = "noeviction"
 _NAMESPACE: Final = re.compile(r"[A-Za-z0-9._:-]+")
 
 
-class CachedEntry(NamedTuple):
-    """What Redis holds for a customer id: the shard's meta and the record, read at one instant.
-
-    `shard` is the shard's number, of meaning only with its meta.
-
-    A record that is missing, damaged or of another life than the meta is absent, its header too;
-    `has_key` tells whether there was something at all.
-    """
-
-    shard: int
-    meta: Meta | None
-    has_key: bool
-    header: Header | None
-    record: bytes | None
-
-
-NOTHING_CACHED: Final = CachedEntry(0, None, has_key=False, header=None, record=None)
-"""What a Redis that was emptied holds, and what is known of one that does not answer."""
-
-
 class Sent(NamedTuple):
     """A question for many customer ids that is under way: what `Cache.receive_many` is given."""
 
@@ -72,19 +52,6 @@ class Sent(NamedTuple):
     counts: Mapping[int, int]
     shards: NDArray[np.uint8]
     places: NDArray[np.int64]
-
-
-class ManyEntries(NamedTuple):
-    """What Redis holds for many customer ids, in the order of their shards.
-
-    `metas` go by shard. `shards` and `records` go together, and `places` tells the place that each
-    had among the ids asked for. Records are given as they are, of whatever life or format.
-    """
-
-    metas: Sequence[Meta | None]
-    shards: NDArray[np.uint8]
-    places: NDArray[np.int64]
-    records: Sequence[bytes | None]
 
 
 class Outcome(NamedTuple):
@@ -398,22 +365,6 @@ def _common_length(customer_ids: Sequence[str]) -> int | None:
     length = len(customer_ids[0])
     is_alike = all(map(length.__eq__, map(len, customer_ids)))
     return length if is_alike and "".join(customer_ids).isascii() else None
-
-
-def cached_entry(number: int, meta: Meta | None, record: bytes | None) -> CachedEntry:
-    """Tell what of a record counts in the life of its shard's meta."""
-    if meta is None:
-        return NOTHING_CACHED._replace(has_key=record is not None)
-    if record is None:
-        return CachedEntry(number, meta, has_key=False, header=None, record=None)
-    try:
-        header = decode_header(record)
-    except ValueError:
-        return CachedEntry(number, meta, has_key=True, header=None, record=None)
-    if (header.epoch, header.incarnation) != meta.life:
-        return CachedEntry(number, meta, has_key=True, header=None, record=None)
-    # By place, as every check comes by here: names take half as long again.
-    return CachedEntry(number, meta, True, header, record)  # noqa: FBT003 - see above
 
 
 def _script(name: str) -> Script:
