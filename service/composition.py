@@ -86,6 +86,7 @@ def open_application(
         instruments = Instruments(meters, tracer)
         # At the very end, when nothing is counted any more.
         stack.callback(instruments.sampler.sample)
+        stack.callback(instruments.meters.settle)
         stores = stack.enter_context(open_stores(settings))
         gate = None
         if gate_settings is not None:

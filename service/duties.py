@@ -10,7 +10,7 @@ from service.application import Application, Role
 from service.bulk import BulkWorker
 from service.journalling import WRITE_SECONDS
 from service.metrics.observing import OBSERVE_SECONDS, Observer
-from service.metrics.sampling import SAMPLE_SECONDS
+from service.metrics.sampling import SAMPLE_SECONDS, SETTLE_SECONDS
 from service.metrics.watching import (
     follow_background,
     follow_projector,
@@ -60,6 +60,7 @@ def _start_everywhere(application: Application) -> None:
     catalogs, sampler = application.catalogs, instruments.sampler
     background.repeat("catalogs", lambda _: catalogs.refresh(), CATALOG_REFRESH_SECONDS)
     background.repeat("metrics", lambda _: sampler.sample(), SAMPLE_SECONDS)
+    background.repeat("counting", lambda _: instruments.meters.settle(), SETTLE_SECONDS)
     background.repeat("refusals", lambda _: instruments.refusals.flush(), REFUSALS_FLUSH_SECONDS)
     if Role.DECISION in application.roles:
         follow_reader(sampler, application.reader)

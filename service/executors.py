@@ -20,7 +20,7 @@ from service.errors import ShuttingDownError, abort
 from service.guards import EXECUTOR_ATTRIBUTE, Watchers
 from service.instruments import Instruments
 from service.logs.failures import NOBODY_IDENTIFIED, FailureLog
-from service.logs.requests import serve
+from service.logs.requests import serving
 from service.metrics.labels import EXECUTORS
 
 # In quotes, because only the types of grpc know that it is generic.
@@ -203,10 +203,10 @@ def _refusal(
     """
 
     def refuse(_: object, context: grpc.ServicerContext) -> object:
-        serve(context)
-        error = make_error()
-        noted.note(error.code)
-        abort(context, error)
+        with serving(context):
+            error = make_error()
+            noted.note(error.code)
+            abort(context, error)
 
     setattr(refuse, EXECUTOR_ATTRIBUTE, executor)
     return grpc.stream_unary_rpc_method_handler(refuse)

@@ -18,7 +18,7 @@ from service.access.gate import REFUSALS, Gate, note_caller
 from service.access.table import IN_FULL, TABLE, Open, Rules
 from service.errors import abort
 from service.logs.failures import FailureLog
-from service.logs.requests import serve
+from service.logs.requests import serving
 from service.metrics.meters import CallMeter
 from service.tracing import Tracer
 from service.unreadable import Unreadable
@@ -128,7 +128,6 @@ def _guarded_unary(behaviour: _Behaviour, meter: CallMeter, failures: FailureLog
             # Cancelled, or past its deadline, while it waited for a thread: nobody listens.
             meter.gone()
             context.abort(grpc.StatusCode.CANCELLED, "the caller has gone")
-        serve(context)
         try:
             response = behaviour(request, context)
         except grpc.RpcError:
@@ -137,8 +136,9 @@ def _guarded_unary(behaviour: _Behaviour, meter: CallMeter, failures: FailureLog
             raise
         except Exception as error:  # noqa: BLE001 - every exception becomes a status here
             meter.failed(error)
-            failures.add(error)
-            abort(context, error)
+            with serving(context):
+                failures.add(error)
+                abort(context, error)
         meter.answered(response)
         return response
 
@@ -147,7 +147,6 @@ def _guarded_unary(behaviour: _Behaviour, meter: CallMeter, failures: FailureLog
 
 def _guarded_stream(behaviour: _Behaviour, meter: CallMeter, failures: FailureLog) -> _Behaviour:
     def guarded(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401 - any messages
-        serve(context)
         with meter.stream() as stream:
             try:
                 yield from behaviour(request, context)
@@ -155,8 +154,9 @@ def _guarded_stream(behaviour: _Behaviour, meter: CallMeter, failures: FailureLo
                 raise
             except Exception as error:  # noqa: BLE001 - every exception becomes a status here
                 stream.failed(error)
-                failures.add(error)
-                abort(context, error)
+                with serving(context):
+                    failures.add(error)
+                    abort(context, error)
             stream.answered()
 
     return guarded
@@ -164,7 +164,7 @@ def _guarded_stream(behaviour: _Behaviour, meter: CallMeter, failures: FailureLo
 
 def _hastened_unary(behaviour: _Behaviour) -> _Behaviour:
     def hastened(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
-        with deadline_in(context.time_remaining()):
+        with deadline_in(context.time_remaining()), serving(context):
             return behaviour(request, context)
 
     return hastened
@@ -172,7 +172,7 @@ def _hastened_unary(behaviour: _Behaviour) -> _Behaviour:
 
 def _hastened_stream(behaviour: _Behaviour) -> _Behaviour:
     def hastened(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401 - any messages
-        with deadline_in(context.time_remaining()):
+        with deadline_in(context.time_remaining()), serving(context):
             yield from behaviour(request, context)
 
     return hastened
@@ -211,12 +211,14 @@ def _gated_unary(behaviour: _Behaviour, method: str, gate: Gate) -> _Behaviour:
         caller, rule = gate.enter(method, context)
         note_caller(caller.name, rule.reduce)
         if rule is not IN_FULL:
-            gate.check(method, caller, rule, _readable(request))
+            with serving(context):
+                gate.check(method, caller, rule, _readable(request))
         try:
             response = behaviour(request, context)
         except MayweError as error:
             if error.code in REFUSALS:
-                gate.log_refusal(method, caller, error)
+                with serving(context):
+                    gate.log_refusal(method, caller, error)
             raise
         return response if rule.reduce is None else rule.reduce(response)
 
@@ -226,7 +228,8 @@ def _gated_unary(behaviour: _Behaviour, method: str, gate: Gate) -> _Behaviour:
 def _gated_stream(behaviour: _Behaviour, method: str, gate: Gate) -> _Behaviour:
     def gated(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401 - any messages
         caller, _ = gate.enter(method, context)
-        close_stream = gate.open_stream(method, caller)
+        with serving(context):
+            close_stream = gate.open_stream(method, caller)
         try:
             note_caller(caller.name)
             looked_at = time.monotonic()

@@ -256,7 +256,8 @@ def _health_port(health: BoundedHealth, settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def _metrics_port(application: Application) -> Iterator[str]:
-    collector = port_collector([application.instruments.meters.memory], application.roles)
+    meters = application.instruments.meters
+    collector = port_collector([meters.memory], application.roles, settle=meters.settle)
     try:
         with metrics_port(registry_of(collector), application.settings.metrics_listen) as address:
             yield address
@@ -269,8 +270,9 @@ def port_collector(
     roles: frozenset[Role],
     processes: Callable[[], int] = lambda: 1,
     restarts: Callable[[], int] = lambda: 0,
+    settle: Callable[[], None] = lambda: None,
 ) -> PortCollector:
-    """Give what tells of the processes of a port with these roles."""
+    """Give what tells of the processes of a port with these roles, as `PortCollector` does."""
     services = {service.descriptor.name for service in SERVICES if service.roles & roles}
     return PortCollector(
         memories,
@@ -278,6 +280,7 @@ def port_collector(
         frozenset({*services, "ServerReflection"}),
         processes,
         restarts,
+        settle,
     )
 
 

@@ -8,7 +8,7 @@ counted, and the answer comes from PostgreSQL.
 from enum import Enum
 from typing import Final, Protocol
 
-from store.cache import CachedEntry
+from store.cached_entries import CachedEntry
 from store.guard import Guard
 from store.publications import PublishedCatalog
 from store.token import Token

@@ -53,7 +53,7 @@ def scrape(address: str, *, is_open_metrics: bool = False) -> Scrape:
     """Scrape HOST:PORT, in the older format or in OpenMetrics, which Prometheus asks for first."""
     accepted = "application/openmetrics-text; version=1.0.0" if is_open_metrics else "text/plain"
     request = urllib.request.Request(f"http://{address}/metrics", headers={"Accept": accepted})
-    with urllib.request.urlopen(request, timeout=SCRAPE_SECONDS_MAX) as response:  # noqa: S310 - as above
+    with urllib.request.urlopen(request, timeout=SCRAPE_SECONDS_MAX) as response:  # noqa: S310 - our own
         assert response.headers["Content-Type"].startswith(accepted.partition(";")[0])
         text = response.read().decode()
     read = parser.text_string_to_metric_families

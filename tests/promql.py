@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import promql_parser
 
-from service.metrics.table import BY_NAME, Kind, Metric
+from service.metrics.metric import Kind, Metric
+from service.metrics.table import BY_NAME
 
 TARGET_LABELS: Final = frozenset({"instance", "job"})
 """Labels that whoever scrapes adds."""

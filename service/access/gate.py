@@ -31,6 +31,7 @@ from service.access.strangers import Strangers, host_of
 from service.access.table import IN_FULL, TABLE, Open, Rule
 from service.access.tokens import TokenRules, Tokens
 from service.access.watched_file import Look, look_at
+from service.logs.requests import serving
 
 AUTHORIZATION: Final = "authorization"
 
@@ -125,7 +126,8 @@ class Gate:
             self._limiter.take_call(caller)
             return caller, _pass_of(method, caller)
         except MayweError as error:
-            self.log_refusal(method, caller, error, context)
+            with serving(context):
+                self.log_refusal(method, caller, error, context)
             raise
 
     def look_again(self, method: str, context: grpc.ServicerContext) -> None:
@@ -135,7 +137,8 @@ class Gate:
             caller = self._identify(context)
             _pass_of(method, caller)
         except MayweError as error:
-            self.log_refusal(method, caller, error, context)
+            with serving(context):
+                self.log_refusal(method, caller, error, context)
             raise
 
     def check(self, method: str, caller: Caller, rule: Rule, request: Any) -> None:  # noqa: ANN401 - any message

@@ -7,6 +7,8 @@ a call of which nothing is logged: of most there is nothing to say.
 import re
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
@@ -32,9 +34,15 @@ class _OfThread(threading.local):
 _of_thread: Final = _OfThread()
 
 
-def serve(context: grpc.ServicerContext) -> None:
-    """Keep that this thread serves a call from now on."""
+@contextmanager
+def serving(context: grpc.ServicerContext) -> Iterator[None]:
+    """Keep that what this thread logs within belongs to a call."""
+    before = _of_thread.context
     _of_thread.context = context
+    try:
+        yield
+    finally:
+        _of_thread.context = before
 
 
 def request_id() -> str:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from service.metrics.table import METRICS, Across, Kind, Metric
+from service.metrics.metric import Across, Kind, Metric
+from service.metrics.table import METRICS
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "monitoring.md"
 _BEGINNING: Final = "<!-- The table below is written by `make metrics-table`. -->\n"

@@ -26,14 +26,8 @@ from service.metrics.labels import (
     OUTCOMES,
 )
 from service.metrics.memory import MetricMemory
-from service.metrics.table import (
-    BY_NAME,
-    METRICS,
-    Across,
-    Kind,
-    Metric,
-    Reading,
-)
+from service.metrics.metric import Across, Kind, Metric, Reading
+from service.metrics.table import BY_NAME, METRICS
 from store.clocks import NANOSECONDS_PER_SECOND, boot_nanoseconds
 
 _BEGUN: Final = frozenset(
@@ -66,11 +60,14 @@ class PortCollector(Collector):
         services: frozenset[str],
         processes: Callable[[], int] = lambda: 1,
         restarts: Callable[[], int] = lambda: 0,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
         """Tell of `servers` as the table has them, and of methods of `services`, by their names.
 
-        `processes` tells how many run, `restarts` how many died before.
+        `processes` tells how many run, `restarts` how many died before. `settle` is called before
+        anything is told.
         """
+        self._settle = settle
         self._memories = memories
         self._metrics = [metric for metric in METRICS if metric.servers & servers]
         self._services = services
@@ -81,6 +78,7 @@ class PortCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Give every metric with its series."""
+        self._settle()
         now = boot_nanoseconds() / NANOSECONDS_PER_SECOND
         for metric in self._metrics:
             yield self._family(metric, now)

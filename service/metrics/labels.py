@@ -106,6 +106,7 @@ TASKS: Final = (
     "bulk work",
     "callers",
     "catalogs",
+    "counting",
     "erasures",
     "lapses",
     "lease",

@@ -15,7 +15,8 @@ from typing import Final
 from zlib import crc32
 
 from service.metrics.labels import DURATION_BOUNDS_SECONDS
-from service.metrics.table import METRICS, Kind, Metric
+from service.metrics.metric import Kind, Metric
+from service.metrics.table import METRICS
 
 _PLACE_BYTES: Final = 8
 _FINGERPRINT_PLACE: Final = 0

@@ -17,6 +17,9 @@ from service.metrics.meters import Meters
 SAMPLE_SECONDS: Final = 1.0
 """How often counts are taken over: what a process that is killed did since then is not counted."""
 
+SETTLE_SECONDS: Final = 0.1
+"""How often what was noted is counted; likewise."""
+
 _STATM: Final = Path("/proc/self/statm")
 _RESIDENT_FIELD: Final = 1
 

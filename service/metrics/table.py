@@ -5,11 +5,8 @@ series is bounded, and no label can hold anything of a person: what is not in th
 place to be counted in (`memory`). docs/monitoring.md follows from it (`document`).
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum
-from itertools import product
-from typing import Final, NamedTuple
+from collections.abc import Iterable
+from typing import Final
 
 from decision.grants import UnmatchedCause
 from service.metrics.labels import (
@@ -24,78 +21,19 @@ from service.metrics.labels import (
     STREAMING,
     TASKS,
 )
+from service.metrics.metric import (
+    ANSWERING,
+    KEEPING,
+    WORKER,
+    WRITER,
+    Across,
+    Kind,
+    Label,
+    Metric,
+    Reading,
+)
 from store.lookups import LookupResult, StaleCause
 from store.reconciling.differences import DifferenceKind
-
-
-class Kind(Enum):
-    """What a metric is for Prometheus."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-class Across(Enum):
-    """What is told of a gauge that several processes of one port have."""
-
-    SUM = "sum"
-    MAX = "highest"
-    MIN = "lowest"
-
-
-class Reading(Enum):
-    """What a gauge holds: a value, or an instant of the boot clock of which the distance is told.
-
-    So the age of something grows by itself, whatever became of the process that noted it.
-    """
-
-    VALUE = "value"
-    SINCE = "since"
-    UNTIL = "until"
-
-
-class Label(NamedTuple):
-    """A label with every value that it can have."""
-
-    name: str
-    values: tuple[str, ...]
-
-
-DECISION: Final = "decision"
-WRITER: Final = "writer"
-WORKER: Final = "worker"
-
-_EVERYWHERE: Final = frozenset({DECISION, WRITER, WORKER})
-_ANSWERING: Final = frozenset({DECISION})
-_KEEPING: Final = frozenset({WRITER, WORKER})
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric. `servers` are those that have it; `series` its label values, if not all together.
-
-    What is counted is `units_per_one` times what is told, for counts are whole numbers.
-    """
-
-    name: str
-    kind: Kind
-    help: str
-    labels: tuple[Label, ...] = ()
-    servers: frozenset[str] = _EVERYWHERE
-    across: Across = Across.SUM
-    reading: Reading = Reading.VALUE
-    units_per_one: int = 1
-    series_given: tuple[tuple[str, ...], ...] | None = None
-    is_of_parent: bool = False
-    """Told by whoever tells, about the processes, and counted by none of them."""
-
-    @property
-    def series(self) -> Iterator[tuple[str, ...]]:
-        """The label values of every series that there can be."""
-        if self.series_given is not None:
-            return iter(self.series_given)
-        return product(*(label.values for label in self.labels))
 
 
 def _label(name: str, values: Iterable[str]) -> Label:
@@ -150,14 +88,14 @@ METRICS: Final = (
         "Answers to questions, by the reason that they gave (Reason): ALLOWED is every ALLOW, "
         "UNAVAILABLE what could not be known, and all others are DENY; partners are told WITHHELD.",
         (_label("method", (*DECIDING, AUDIENCE)), _label("reason", DECISION_REASONS)),
-        _ANSWERING,
+        ANSWERING,
     ),
     Metric(
         "maywe_batch_checks_total",
         Kind.COUNTER,
         "Questions of BatchCheck: answered, not to be known, or refused as faulty.",
         (_label("outcome", BATCH_OUTCOMES),),
-        _ANSWERING,
+        ANSWERING,
     ),
     Metric(
         "maywe_cache_lookups_total",
@@ -165,7 +103,7 @@ METRICS: Final = (
         "Customers looked up in Redis for an answer, by what came of it: `hit` answered, with all "
         "others PostgreSQL was asked.",
         (_label("result", (result.value for result in LookupResult)),),
-        _ANSWERING,
+        ANSWERING,
     ),
     Metric(
         "maywe_stale_denials_total",
@@ -173,37 +111,37 @@ METRICS: Final = (
         "Customers whose record in Redis was denied to answer because it may be out of date, by "
         "what it lacked. The same as the lookups with the result `stale`.",
         (_label("cause", (cause.value for cause in StaleCause)),),
-        _ANSWERING,
+        ANSWERING,
     ),
     Metric(
         "maywe_postgresql_reads_total",
         Kind.COUNTER,
         "Reads of PostgreSQL for checks that Redis could not answer; one reads many customers.",
-        servers=_ANSWERING,
+        servers=ANSWERING,
     ),
     Metric(
         "maywe_postgresql_read_customers_total",
         Kind.COUNTER,
         "Customers read from PostgreSQL for checks that Redis could not answer.",
-        servers=_ANSWERING,
+        servers=ANSWERING,
     ),
     Metric(
         "maywe_postgresql_reads_given_up_total",
         Kind.COUNTER,
         "Checks that failed because a read of PostgreSQL took too long.",
-        servers=_ANSWERING,
+        servers=ANSWERING,
     ),
     Metric(
         "maywe_postgresql_reads_waiting",
         Kind.GAUGE,
         "Customers that wait to be read from PostgreSQL.",
-        servers=_ANSWERING,
+        servers=ANSWERING,
     ),
     Metric(
         "maywe_lease_age_seconds",
         Kind.GAUGE,
         "How long ago the lease was renewed; of several processes the oldest.",
-        servers=_ANSWERING,
+        servers=ANSWERING,
         across=Across.MAX,
         reading=Reading.SINCE,
     ),
@@ -212,7 +150,7 @@ METRICS: Final = (
         Kind.GAUGE,
         "How long the lease still holds; at 0 no check is answered from Redis. Of several "
         "processes the shortest.",
-        servers=_ANSWERING,
+        servers=ANSWERING,
         across=Across.MIN,
         reading=Reading.UNTIL,
     ),
@@ -221,14 +159,14 @@ METRICS: Final = (
         Kind.GAUGE,
         "Customers of whom something was taken away that Redis did not show yet when the lease was "
         "renewed; PostgreSQL is asked about them.",
-        servers=_ANSWERING,
+        servers=ANSWERING,
         across=Across.MAX,
     ),
     Metric(
         "maywe_floor_lag_seconds",
         Kind.GAUGE,
         "For how long Redis has not shown the oldest of these; 0 where there are none.",
-        servers=_ANSWERING,
+        servers=ANSWERING,
         across=Across.MAX,
         reading=Reading.SINCE,
     ),
@@ -243,73 +181,73 @@ METRICS: Final = (
         "maywe_projector_lag_rows",
         Kind.GAUGE,
         "Changes that are recorded and that Redis does not show yet, of the whole installation.",
-        servers=_KEEPING,
+        servers=KEEPING,
         across=Across.MAX,
     ),
     Metric(
         "maywe_projector_lag_seconds",
         Kind.GAUGE,
         "How long ago the oldest of these was recorded; 0 where there are none.",
-        servers=_KEEPING,
+        servers=KEEPING,
         across=Across.MAX,
     ),
     Metric(
         "maywe_projector_rows_total",
         Kind.COUNTER,
         "Changes that the projector of this server has put into Redis.",
-        servers=_KEEPING,
+        servers=KEEPING,
     ),
     Metric(
         "maywe_projector_failures_total",
         Kind.COUNTER,
         "How often projecting failed, as while Redis does not answer.",
-        servers=_KEEPING,
+        servers=KEEPING,
     ),
     Metric(
         "maywe_cache_shards_begun_total",
         Kind.COUNTER,
         "Shards whose cache was begun anew, because Redis did not hold what PostgreSQL knows.",
-        servers=_KEEPING,
+        servers=KEEPING,
     ),
     Metric(
         "maywe_epochs_begun_total",
         Kind.COUNTER,
         "How often PostgreSQL was found behind what was seen of it, as after a restore.",
-        servers=_KEEPING,
+        servers=KEEPING,
     ),
     Metric(
         "maywe_cache_shards_incomplete",
         Kind.GAUGE,
         "Shards of which Redis does not hold everybody, of the whole installation.",
-        servers=_KEEPING,
+        servers=KEEPING,
         across=Across.MAX,
     ),
     Metric(
         "maywe_rollout_publication",
         Kind.GAUGE,
         "The number of the newest publication; 0 before the first.",
-        servers=_KEEPING,
+        servers=KEEPING,
         across=Across.MAX,
     ),
     Metric(
         "maywe_rollout_customers",
         Kind.GAUGE,
         "Customers whom the newest publication is rolled out to.",
-        servers=_KEEPING,
+        servers=KEEPING,
         across=Across.MAX,
     ),
     Metric(
         "maywe_rollout_customers_done",
         Kind.GAUGE,
         "Customers whom it has been rolled out to.",
-        servers=_KEEPING,
+        servers=KEEPING,
         across=Across.MAX,
     ),
     Metric(
         "maywe_rollout_progress_ratio",
         Kind.GAUGE,
         "How much of the newest publication's roll-out is done, 0 to 1.",
-        servers=_KEEPING,
+        servers=KEEPING,
         across=Across.MIN,
     ),
     Metric(
@@ -318,7 +256,7 @@ METRICS: Final = (
         "Purchases and consents that gave no consent or not every one, and wait for a publication, "
         "by why; counted once a minute.",
         (_label("cause", (cause.value for cause in UnmatchedCause)),),
-        _KEEPING,
+        KEEPING,
         Across.MAX,
     ),
     Metric(
@@ -326,7 +264,7 @@ METRICS: Final = (
         Kind.GAUGE,
         "How long ago the figures of the whole installation were looked at; they are missing while "
         "PostgreSQL or Redis does not answer.",
-        servers=_KEEPING,
+        servers=KEEPING,
         across=Across.MIN,
         reading=Reading.SINCE,
     ),
@@ -371,7 +309,7 @@ METRICS: Final = (
         "maywe_bulk_process_restarts_total",
         Kind.COUNTER,
         "Processes for imports and roll-outs that died and were started again.",
-        servers=_KEEPING,
+        servers=KEEPING,
     ),
     Metric(
         "maywe_process_cpu_seconds_total",

@@ -5,6 +5,7 @@ import threading
 import pytest
 from sqlalchemy import Engine
 
+from decision.grants import UnmatchedCause
 from service.metrics.meters import Meters
 from service.metrics.observing import Observer
 from service.metrics.watching import LeaseGauges
@@ -14,6 +15,8 @@ from store.guard import NO_LEASE
 from store.projector import Projector
 from store.standing import count_unmatched, read_standing
 from tests.integration.ledger_builders import Ledger, document, leased
+from tests.integration.service_builders import catalog, purchase
+from tests.running import RunningMaywe
 
 pytestmark = pytest.mark.integration
 
@@ -52,9 +55,12 @@ def test_a_roll_out_is_told_from_its_beginning_to_its_end(ledger: Ledger, cache:
     assert meters.memory.gauge_of("maywe_rollout_progress_ratio") == 1
 
 
-def test_unmatched_purchases_are_counted_by_why(ledger: Ledger) -> None:
+def test_unmatched_purchases_are_counted_by_why(maywe: RunningMaywe) -> None:
     """Also those causes of which there are none."""
-    assert set(count_unmatched(ledger.engine).values()) == {0}
+    maywe.publish(catalog())
+    maywe.client.writer.RecordPurchase(purchase("anna", "a boat that no row knows"))
+    found = count_unmatched(maywe.application.engine)
+    assert found == {cause: int(cause is UnmatchedCause.NO_MATRIX_ROW) for cause in UnmatchedCause}
 
 
 def test_what_can_not_be_seen_is_not_told(

@@ -96,6 +96,8 @@ def test_threads_lose_nothing() -> None:
     with ThreadPoolExecutor(8) as executor:
         for _ in range(8):
             executor.submit(count)
+        meters.settle()
+    meters.settle()
     assert told([meters.memory], "maywe_cache_lookups_total", result="hit") == 160_000
 
 

@@ -13,7 +13,8 @@ from decision.errors import ErrorCode
 from service.metrics.document import DOCUMENT, with_table
 from service.metrics.labels import OUTCOMES
 from service.metrics.memory import LAYOUT
-from service.metrics.table import METRICS, Kind
+from service.metrics.metric import Kind
+from service.metrics.table import METRICS
 from tests.promql import Checker, labels_in
 
 ROOT: Final = Path(__file__).parents[2]
