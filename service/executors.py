@@ -57,6 +57,8 @@ _WRITES: Final = (
 )
 """The calls of WriterService that record one event."""
 
+_HEALTH: Final = ("Check", "Watch", "List")
+
 
 @dataclass(frozen=True, slots=True)
 class Executors:
@@ -85,12 +87,12 @@ def open_executors() -> Iterator[Executors]:
         bulk = pool("bulk", BULK_STREAMS_MAX, BULK_STREAMS_MAX)
         imports = pool("imports", IMPORTS_MAX, IMPORTS_MAX)
         watches = pool("watches", WATCHES_MAX, WATCHES_MAX)
+        housekeeping = pool("housekeeping", HOUSEKEEPING_THREADS, HOUSEKEEPING_CALLS_UNDER_WAY_MAX)
         yield Executors(
             control=pool("control", CONTROL_THREADS, CONTROL_CALLS_UNDER_WAY_MAX),
-            housekeeping=pool(
-                "housekeeping", HOUSEKEEPING_THREADS, HOUSEKEEPING_CALLS_UNDER_WAY_MAX
-            ),
+            housekeeping=housekeeping,
             by_method={
+                **{f"/grpc.health.v1.Health/{name}": housekeeping for name in _HEALTH},
                 "/maywe.v1.DecisionService/MayContact": checks,
                 "/maywe.v1.DecisionService/MayShare": checks,
                 "/maywe.v1.DecisionService/BatchCheck": bulk,
@@ -111,6 +113,8 @@ def open_executors() -> Iterator[Executors]:
 class Admission(grpc.ServerInterceptor):
     """Refuses a call, before a thread is taken, when its executor is full or the server stops.
 
+    Health is asked until the end, and has the executor of housekeeping.
+
     grpc asks the interceptor in the one thread that hands calls to executors, so nothing comes
     between the look at the limit and the counting.
     """
@@ -120,6 +124,7 @@ class Admission(grpc.ServerInterceptor):
     ) -> None:
         """Guard `methods`, which are full names; any other call passes."""
         self._executor_by_method = {method: executors.of(method) for method in methods}
+        self._housekeeping = executors.housekeeping
         self._stopping = stopping
         self._refusals = {
             executor.name: _refusal(_overloaded(executor), executors.refusal)
@@ -135,7 +140,7 @@ class Admission(grpc.ServerInterceptor):
         """Give the handler of a call, or one that refuses it."""
         executor = self._executor_by_method.get(handler_call_details.method)
         if executor is not None:
-            if self._stopping.is_set():
+            if self._stopping.is_set() and executor is not self._housekeeping:
                 return self._farewell
             if executor.is_full:
                 return self._refusals[executor.name]
