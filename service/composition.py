@@ -33,7 +33,7 @@ from service.control.server import ControlServer
 from service.effectuation import Effectuator
 from service.erasing import Eraser
 from service.processes import ChildProgram, child_processes
-from service.settings import Settings, environment_of
+from service.settings import Settings, child_settings
 from service.stores import Addresses, Stores, guarded_engine, open_stores
 from store.cache import Cache
 from store.direct import DirectProjector
@@ -246,9 +246,11 @@ def _lease(application: Application) -> Iterator[None]:
 def _bulk_programs(settings: Settings, addresses: Addresses) -> list[ChildProgram]:
     """Give the processes that do bulk work on the stores that are open, whoever started them."""
     settings = replace(settings, postgres_url=addresses.postgres_url, redis_url=addresses.redis_url)
-    environment = {**os.environ, **environment_of(settings)}
+    child = child_settings(settings, os.environ)
     return [
-        ChildProgram(f"bulk worker {number}", ["-m", "service.bulk"], environment)
+        ChildProgram(
+            f"bulk worker {number}", ["-m", "service.bulk"], child.environment, child.secrets
+        )
         for number in range(1, settings.bulk_processes + 1)
     ]
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from service.processes import ChildProgram, child_processes
 from service.server import ListenError
-from service.settings import Settings, environment_of
+from service.settings import Settings, child_settings
 from service.stores import started_stores
 
 NUMBER_VARIABLE: Final = "MAYWE_PROCESS_NUMBER"
@@ -40,18 +40,17 @@ def serving_processes(settings: Settings, role: str, stop: threading.Event) -> I
 
     """
     with started_stores(settings) as found, _reserved_port(settings) as listen:
-        programs = [
-            ChildProgram(
-                f"{role} server {number}",
-                ["-m", "service.cli", "serve", role],
-                {
-                    **os.environ,
-                    **environment_of(_settings_of(number, replace(found, listen=listen))),
-                    NUMBER_VARIABLE: str(number),
-                },
+        programs = []
+        for number in range(1, settings.processes + 1):
+            child = child_settings(_settings_of(number, replace(found, listen=listen)), os.environ)
+            programs.append(
+                ChildProgram(
+                    f"{role} server {number}",
+                    ["-m", "service.cli", "serve", role],
+                    {**child.environment, NUMBER_VARIABLE: str(number)},
+                    child.secrets,
+                )
             )
-            for number in range(1, settings.processes + 1)
-        ]
         stop_seconds_max = (
             settings.shutdown_drain_seconds + settings.shutdown_grace_seconds + STOP_SECONDS_RESERVE
         )
