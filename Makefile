@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test faults bench check format protos cases clients security-table metrics-table
+.PHONY: help setup demo run test faults fuzz bench check audit format protos cases clients security-table metrics-table
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test: setup ## every test, on real PostgreSQL and Redis
 faults: setup ## break everything, prove that no ALLOW is stale: make faults SECONDS=300 SEED=1
 	@$(BIN)/python -m tests.faults $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
+fuzz: setup ## send a server whatever anybody may send: make fuzz SECONDS=300 SEED=1
+	@$(BIN)/python -m tests.hostile $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
 bench: setup ## measure everything, and judge it by loadtests/thresholds.json: make bench ONLY="check batch"
 	@$(BIN)/python -m loadtests $(if $(ONLY),--only $(ONLY))
 
@@ -57,6 +60,11 @@ check: setup ## lint, format, types, import directions, freshness of the stubs
 	@$(BIN)/python protos/generate.py --check
 	@$(BIN)/python -m service.access.table --check
 	@$(BIN)/python -m service.metrics.document --check
+
+# Without the registry there is no pip-audit, which the audit then says.
+audit: setup ## look for known vulnerabilities in the libraries; says so when nobody can be asked
+	@$(BIN)/python -m pip install --quiet --editable '.[audit]' || true
+	@$(BIN)/python -m tests.audit $(AUDIT)
 
 format: setup ## rewrite the code in the agreed format
 	@$(BIN)/ruff check --fix

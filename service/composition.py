@@ -39,7 +39,7 @@ from service.metrics.watching import (
 )
 from service.processes import ChildProgram, child_processes
 from service.receipts.signing import receipt_signer_of
-from service.settings import Settings, environment_of
+from service.settings import Settings, child_settings
 from service.stores import Addresses, Stores, guarded_engine, open_stores
 from service.tracing import TracingSettings, open_tracer
 from store.cache import Cache
@@ -220,9 +220,11 @@ def _journal(settings: Settings, roles: frozenset[Role], stores: Stores) -> Jour
 def _bulk_programs(settings: Settings, addresses: Addresses) -> list[ChildProgram]:
     """Give the processes that do bulk work on the stores that are open, whoever started them."""
     settings = replace(settings, postgres_url=addresses.postgres_url, redis_url=addresses.redis_url)
-    environment = {**os.environ, **environment_of(settings)}
+    child = child_settings(settings, os.environ)
     return [
-        ChildProgram(f"bulk worker {number}", ["-m", "service.bulk"], environment)
+        ChildProgram(
+            f"bulk worker {number}", ["-m", "service.bulk"], child.environment, child.secrets
+        )
         for number in range(1, settings.bulk_processes + 1)
     ]
 

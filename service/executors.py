@@ -65,6 +65,8 @@ _WRITES: Final = (
 )
 """The calls of WriterService that record one event."""
 
+_HEALTH: Final = ("Check", "Watch", "List")
+
 
 @dataclass(frozen=True, slots=True)
 class Executors:
@@ -93,12 +95,12 @@ def open_executors() -> Iterator[Executors]:
         bulk = pool("bulk", BULK_STREAMS_MAX, BULK_STREAMS_MAX)
         imports = pool("imports", IMPORTS_MAX, IMPORTS_MAX)
         watches = pool("watches", WATCHES_MAX, WATCHES_MAX)
+        housekeeping = pool("housekeeping", HOUSEKEEPING_THREADS, HOUSEKEEPING_CALLS_UNDER_WAY_MAX)
         yield Executors(
             control=pool("control", CONTROL_THREADS, CONTROL_CALLS_UNDER_WAY_MAX),
-            housekeeping=pool(
-                "housekeeping", HOUSEKEEPING_THREADS, HOUSEKEEPING_CALLS_UNDER_WAY_MAX
-            ),
+            housekeeping=housekeeping,
             by_method={
+                **{f"/grpc.health.v1.Health/{name}": housekeeping for name in _HEALTH},
                 "/maywe.v1.DecisionService/MayContact": checks,
                 "/maywe.v1.DecisionService/MayShare": checks,
                 "/maywe.v1.DecisionService/BatchCheck": bulk,
@@ -133,6 +135,8 @@ def under_way_of(executor: AdmittingExecutor) -> Callable[[], float]:
 class Admission(grpc.ServerInterceptor):
     """Refuses a call, before a thread is taken, when its executor is full or the server stops.
 
+    Health is asked until the end, and has the executor of housekeeping.
+
     grpc asks the interceptor in the one thread that hands calls to executors, so nothing comes
     between the look at the limit and the counting.
     """
@@ -146,6 +150,7 @@ class Admission(grpc.ServerInterceptor):
     ) -> None:
         """Guard `methods`, which are full names; any other call passes."""
         self._executor_by_method = {method: executors.of(method) for method in methods}
+        self._housekeeping = executors.housekeeping
         self._stopping = stopping
         self._refusals: dict[str, _Handler] = {}
         self._farewells: dict[str, _Handler] = {}
@@ -163,7 +168,7 @@ class Admission(grpc.ServerInterceptor):
         method = handler_call_details.method
         executor = self._executor_by_method.get(method)
         if executor is not None:
-            if self._stopping.is_set():
+            if self._stopping.is_set() and executor is not self._housekeeping:
                 return self._farewells[method]
             if executor.is_full:
                 return self._refusals[method]

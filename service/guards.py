@@ -1,30 +1,34 @@
 """Guards: what stands between gRPC and every call of every servicer.
 
 What lives here: the wrapping of a service's method handlers. A guarded call turns exceptions into
-statuses, refuses requests that are no messages, and runs in the executor that it is given.
-Servicers raise; they never abort.
+statuses, waits for its request only after it is known who calls, refuses requests that are no
+messages, and runs in the executor that it is given. Servicers raise; they never abort.
 """
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
-from decision.errors import MayweError, NotPermittedError
+from decision.errors import FieldFault, InvalidArgumentError, MayweError, NotPermittedError
 from service.access.gate import REFUSALS, Gate, note_caller
 from service.access.table import IN_FULL, TABLE, Open, Rules
+from service.admitting_executor import AdmittingExecutor
+from service.awaiting import RequestWaits, WhenLate
 from service.errors import abort
 from service.logs.failures import FailureLog
 from service.logs.requests import serving
 from service.metrics.meters import CallMeter
+from service.request_reading import request_reader
 from service.tracing import Tracer
-from service.unreadable import Unreadable
 from store.deadlines import deadline_in
 
 _Behaviour = Callable[[Any, grpc.ServicerContext], Any]
+_Take = Callable[[Iterator[bytes], grpc.ServicerContext, WhenLate | None], Any]
+"""Gives what a behaviour takes, one request or an iterator of them, from the bytes of a call."""
+
 # In quotes, because only the types of grpc know that it is generic.
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
@@ -69,27 +73,28 @@ class Watchers(NamedTuple):
 def guarded_handler(
     handler: _Handler,
     request_class: type[Message],
-    executor: ThreadPoolExecutor,
+    executor: AdmittingExecutor,
     method: str,
     gate: Gate | None,
     watchers: Watchers,
+    waits: RequestWaits,
 ) -> _Handler:
     """Give a handler that guards another, and runs in `executor`.
 
     `method` is its full name; `watchers` see what becomes of its calls. Who calls has to pass the
     `gate`, where there is one; a method of which nobody has said who may call it is refused in any
     case.
+
+    To gRPC it takes a stream of bytes in any case: so a call is under way before its request is
+    there, and it is for us to say how long that may take.
     """
     shape = (bool(handler.request_streaming), bool(handler.response_streaming))
-    name = _NAMES_BY_SHAPE[shape]
-    behaviour: _Behaviour = getattr(handler, name)
+    behaviour: _Behaviour = getattr(handler, _NAMES_BY_SHAPE[shape])
     if method not in SINGLE_CHECKS:
         make_hastened = _hastened_stream if handler.response_streaming else _hastened_unary
         behaviour = make_hastened(behaviour)
-    if handler.request_streaming:
-        behaviour = _with_readable_requests(behaviour)
-    else:
-        behaviour = _with_readable_request(behaviour)
+    read = request_reader(request_class, method)
+    take = _taking_all(read) if handler.request_streaming else _taking_one(read, waits, executor)
     rules = TABLE.get(method)
     if rules is None:
         behaviour = _refused
@@ -97,19 +102,57 @@ def guarded_handler(
         if any(shape):
             _refuse_parts(method, rules)
         make_gated = _gated_stream if handler.response_streaming else _gated_unary
-        behaviour = make_gated(behaviour, method, gate)
+        behaviour = make_gated(behaviour, take, method, gate)
+    else:
+        make_open = _open_stream if handler.response_streaming else _open_unary
+        behaviour = make_open(behaviour, take)
     guard = _guarded_stream if handler.response_streaming else _guarded_unary
     if watchers.tracer is not None:
         make_traced = _traced_stream if handler.response_streaming else _traced_unary
         behaviour = make_traced(behaviour, method, watchers.tracer)
     guarded = guard(behaviour, watchers.meter, watchers.failures)
     setattr(guarded, EXECUTOR_ATTRIBUTE, executor)
-    make = getattr(grpc, f"{name}_rpc_method_handler")
-    made: _Handler = make(
-        guarded,
-        request_deserializer=_never_failing(request_class),
-        response_serializer=handler.response_serializer,
+    return _taking_bytes(handler, guarded)
+
+
+def awaited_handler(
+    handler: _Handler,
+    request_class: type[Message],
+    method: str,
+    waits: RequestWaits,
+    executor: AdmittingExecutor | None = None,
+) -> _Handler:
+    """Give a handler that anybody may call, whose request is waited for as those of others are.
+
+    `executor` is the one that gRPC runs it in, if it is one of ours.
+    """
+    shape = (bool(handler.request_streaming), bool(handler.response_streaming))
+    behaviour: Callable[..., Any] = getattr(handler, _NAMES_BY_SHAPE[shape])
+    take = _taking_one(request_reader(request_class, method), waits, executor)
+
+    def awaited(requests: Any, context: grpc.ServicerContext, *more: Any) -> Any:  # noqa: ANN401 - any messages
+        try:
+            request = take(requests, context, None)
+        except InvalidArgumentError as error:
+            abort(context, error)
+        return behaviour(request, context, *more)
+
+    for name in _ATTRIBUTES:
+        if hasattr(behaviour, name):
+            setattr(awaited, name, getattr(behaviour, name))
+    return _taking_bytes(handler, awaited)
+
+
+_ATTRIBUTES: Final = (EXECUTOR_ATTRIBUTE, "experimental_non_blocking")
+"""What gRPC looks for at a behaviour."""
+
+
+def _taking_bytes(handler: _Handler, behaviour: Callable[..., Any]) -> _Handler:
+    """Give a handler like another, which takes a stream of bytes, whatever the call takes."""
+    make = getattr(
+        grpc, f"{_NAMES_BY_SHAPE[True, bool(handler.response_streaming)]}_rpc_method_handler"
     )
+    made: _Handler = make(behaviour, response_serializer=handler.response_serializer)
     return made
 
 
@@ -120,6 +163,43 @@ _NAMES_BY_SHAPE: Final = {
     (True, True): "stream_stream",
 }
 """How grpc calls a handler, by whether it takes and whether it gives a stream."""
+
+
+def _taking_one(
+    read: Callable[[bytes], Message], waits: RequestWaits, pool: AdmittingExecutor | None
+) -> _Take:
+    def take(
+        requests: Iterator[bytes], context: grpc.ServicerContext, when_late: WhenLate | None
+    ) -> Message:
+        data = waits.first(requests, context, pool, when_late)
+        if data is None:
+            raise InvalidArgumentError(FieldFault("request", "is missing: send one message"))
+        return read(data)
+
+    return take
+
+
+def _taking_all(read: Callable[[bytes], Message]) -> _Take:
+    def take(
+        requests: Iterator[bytes], _context: grpc.ServicerContext, _when_late: WhenLate | None
+    ) -> Iterator[Message]:
+        return map(read, requests)
+
+    return take
+
+
+def _open_unary(behaviour: _Behaviour, take: _Take) -> _Behaviour:
+    def opened(requests: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
+        return behaviour(take(requests, context, None), context)
+
+    return opened
+
+
+def _open_stream(behaviour: _Behaviour, take: _Take) -> _Behaviour:
+    def opened(requests: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401 - any messages
+        yield from behaviour(take(requests, context, None), context)
+
+    return opened
 
 
 def _guarded_unary(behaviour: _Behaviour, meter: CallMeter, failures: FailureLog) -> _Behaviour:
@@ -206,13 +286,14 @@ def _refused(_request: object, _context: grpc.ServicerContext) -> NoReturn:
     raise NotPermittedError(message)
 
 
-def _gated_unary(behaviour: _Behaviour, method: str, gate: Gate) -> _Behaviour:
-    def gated(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
+def _gated_unary(behaviour: _Behaviour, take: _Take, method: str, gate: Gate) -> _Behaviour:
+    def gated(requests: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
         caller, rule = gate.enter(method, context)
+        request = take(requests, context, lambda: gate.charge_for_lateness(caller))
         note_caller(caller.name, rule.reduce)
         if rule is not IN_FULL:
             with serving(context):
-                gate.check(method, caller, rule, _readable(request))
+                gate.check(method, caller, rule, request)
         try:
             response = behaviour(request, context)
         except MayweError as error:
@@ -225,15 +306,15 @@ def _gated_unary(behaviour: _Behaviour, method: str, gate: Gate) -> _Behaviour:
     return gated
 
 
-def _gated_stream(behaviour: _Behaviour, method: str, gate: Gate) -> _Behaviour:
-    def gated(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401 - any messages
+def _gated_stream(behaviour: _Behaviour, take: _Take, method: str, gate: Gate) -> _Behaviour:
+    def gated(requests: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401 - any messages
         caller, _ = gate.enter(method, context)
         with serving(context):
             close_stream = gate.open_stream(method, caller)
         try:
             note_caller(caller.name)
             looked_at = time.monotonic()
-            for response in behaviour(request, context):
+            for response in behaviour(take(requests, context, None), context):
                 if time.monotonic() - looked_at >= STREAM_LOOK_SECONDS:
                     # A token ends, a caller loses a role; a stream may go on for ever.
                     gate.look_again(method, context)
@@ -243,35 +324,3 @@ def _gated_stream(behaviour: _Behaviour, method: str, gate: Gate) -> _Behaviour:
             close_stream()
 
     return gated
-
-
-def _never_failing(request_class: type[Message]) -> Callable[[bytes], Message | Unreadable]:
-    """Read requests without failing: grpc would say INTERNAL, and not a word on what is wrong."""
-
-    def read(data: bytes) -> Message | Unreadable:
-        try:
-            return request_class.FromString(data)
-        except DecodeError:
-            return Unreadable(request_class, data)
-
-    return read
-
-
-def _with_readable_request(behaviour: _Behaviour) -> _Behaviour:
-    def checked(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
-        return behaviour(_readable(request), context)
-
-    return checked
-
-
-def _with_readable_requests(behaviour: _Behaviour) -> _Behaviour:
-    def checked(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - any messages
-        return behaviour(map(_readable, requests), context)
-
-    return checked
-
-
-def _readable(request: object) -> object:
-    if isinstance(request, Unreadable):
-        raise request.error()
-    return request

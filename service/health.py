@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import grpc
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service.access.strangers import host_of
@@ -25,6 +26,9 @@ FAREWELL_SECONDS_MAX: Final = 1.0
 """Whoever takes no message for so long does not keep the server from stopping."""
 
 Tell = Callable[[Any], None]
+
+_MESSAGES: Final[Any] = health_pb2.DESCRIPTOR.message_types_by_name
+_LISTED: Final[Any] = GetMessageClass(_MESSAGES["HealthListResponse"])
 
 
 class BoundedHealth(health_pb2_grpc.HealthServicer):
@@ -72,6 +76,17 @@ class BoundedHealth(health_pb2_grpc.HealthServicer):
         if status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
             context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
         return health_pb2.HealthCheckResponse(status=status)
+
+    def List(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - not among the types of the library
+        """Tell how every service is."""
+        with self._lock:
+            statuses = dict(self._statuses)
+        return _LISTED(
+            statuses={
+                name: health_pb2.HealthCheckResponse(status=status)
+                for name, status in statuses.items()
+            }
+        )
 
     def Watch(
         self,

@@ -15,8 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 LINE_VARIABLE: Final = "MAYWE_PARENT_LINE"
@@ -55,7 +55,8 @@ def _nothing() -> None:
 class ChildProgram:
     """A child as it shall be run: arguments of a Python interpreter, and its whole environment.
 
-    `name` is for logs. What is secret belongs into the environment, which others cannot read. The
+    `name` is for logs. What is secret belongs into `secrets`, by the environment variable that
+    shall name a file with it: the child reads it once, and nobody else can. The
     files behind `descriptors` are open in the child too, under the same numbers. `before_start` is
     called each time before it is started.
     """
@@ -63,6 +64,7 @@ class ChildProgram:
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     descriptors: Sequence[int] = ()
     before_start: Callable[[], None] = _nothing
 
@@ -204,14 +206,34 @@ class _Child:
         self._settled.set()
 
     def _start(self, line_descriptor: int) -> "subprocess.Popen[bytes]":
-        self._program.before_start()
-        return subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, *self._program.arguments],
-            env={**self._program.environment, LINE_VARIABLE: str(line_descriptor)},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            pass_fds=(line_descriptor, *self._program.descriptors),
-        )
+        program = self._program
+        program.before_start()
+        with ExitStack() as stack:
+            descriptors = {
+                variable: stack.enter_context(_pipe_with(text))
+                for variable, text in program.secrets.items()
+            }
+            paths = {variable: f"/dev/fd/{number}" for variable, number in descriptors.items()}
+            return subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, *program.arguments],
+                env={**program.environment, **paths, LINE_VARIABLE: str(line_descriptor)},
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                pass_fds=(line_descriptor, *program.descriptors, *descriptors.values()),
+            )
+
+
+@contextmanager
+def _pipe_with(text: str) -> Iterator[int]:
+    """Give the end of a pipe from which a text can be read, once."""
+    reading, writing = os.pipe()
+    try:
+        # It fits: a pipe takes more than a setting is long (`settings.SECRET_BYTES_MAX`).
+        with os.fdopen(writing, "wb") as stream:
+            stream.write(text.encode())
+        yield reading
+    finally:
+        os.close(reading)
 
 
 def _in_words(status: int) -> str:

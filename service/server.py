@@ -31,14 +31,17 @@ from maywe.v1 import (
 
 from service.access.exposure import check_server_exposure, tls_files_of, warn_if_open
 from service.access.table import OPEN, TABLE
+from service.admitting_executor import AdmittingExecutor
 from service.application import Application, Role
+from service.awaiting import RequestWaits
 from service.executors import Admission, Executors, open_executors, under_way_of, watchers_of
-from service.guards import HandlerRecorder, guarded_handler
+from service.guards import HandlerRecorder, awaited_handler, guarded_handler
 from service.health import BoundedHealth
 from service.health_port import health_port
 from service.metrics.exposition import PortCollector, registry_of
 from service.metrics.memory import MetricMemory
 from service.metrics.port import MetricsListenError, metrics_port
+from service.request_reading import UNCOMPRESSED
 from service.servicers.catalog import CatalogServicer
 from service.servicers.consent import ConsentServicer
 from service.servicers.decision import DecisionServicer
@@ -57,6 +60,10 @@ KEEP_ALIVE_TIMEOUT_MILLISECONDS: Final = 10_000
 CLIENT_PING_MILLISECONDS_MIN: Final = 10_000
 """Clients may ask us as often, also while nothing else goes on."""
 
+CALLS_PER_CONNECTION_MAX: Final = 1024
+"""Calls that one connection may have under way, as many as of the most patient kind are taken: what
+is beyond waits at the client, and takes no memory here."""
+
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -64,6 +71,8 @@ OPTIONS: Final = (
     ("grpc.keepalive_timeout_ms", KEEP_ALIVE_TIMEOUT_MILLISECONDS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", CLIENT_PING_MILLISECONDS_MIN),
+    ("grpc.max_concurrent_streams", CALLS_PER_CONNECTION_MAX),
+    *UNCOMPRESSED,
 )
 
 _logger = logging.getLogger(__name__)
@@ -138,7 +147,7 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
 
     Raises ListenError.
     """
-    with open_executors() as executors:
+    with open_executors() as executors, RequestWaits().watched() as waits:
         services = [service for service in SERVICES if service.roles & application.roles]
         names = [service.descriptor.full_name for service in services]
         services.append(_reflection_of([*names, HEALTH_SERVICE_NAME]))
@@ -146,7 +155,7 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
             f"/{service.descriptor.full_name}/{method.name}"
             for service in services
             for method in service.descriptor.methods
-        )
+        ) | {f"/{HEALTH_SERVICE_NAME}/{name}" for name in _HEALTH.methods_by_name}
         server = grpc.server(
             executors.housekeeping,
             interceptors=[
@@ -164,12 +173,12 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
             ),
         )
         for service in services:
-            _add(server, service, application, executors)
+            _add(server, service, application, executors, waits)
         for executor in {executors.control, *executors.by_method.values()}:
             application.instruments.sampler.follow_gauge(
                 "maywe_calls_under_way", under_way_of(executor), executor.name
             )
-        health = _add_health(server, names)
+        health = _add_health(server, names, waits, executors.housekeeping)
         port = _bind(server, listen, application.settings)
         with (
             _health_port(health, application.settings) as health_address,
@@ -200,7 +209,11 @@ def _reflection_of(names: list[str]) -> Service:
 
 
 def _add(
-    server: grpc.Server, service: Service, application: Application, executors: Executors
+    server: grpc.Server,
+    service: Service,
+    application: Application,
+    executors: Executors,
+    waits: RequestWaits,
 ) -> None:
     recorder = HandlerRecorder()
     service.register(service.make(application), recorder)
@@ -216,30 +229,44 @@ def _add(
             full_name,
             application.gate,
             watchers_of(full_name, application.instruments),
+            waits,
         )
     server.add_registered_method_handlers(name, handlers)
 
 
-def _add_health(server: grpc.Server, names: list[str]) -> BoundedHealth:
+def _add_health(
+    server: grpc.Server, names: list[str], waits: RequestWaits, executor: AdmittingExecutor
+) -> BoundedHealth:
     health = BoundedHealth()
     for name in ["", *names]:
         health.set(name, health_pb2.HealthCheckResponse.SERVING)
-    _register_health(server, health)
+    _register_health(server, health, waits, executor)
     return health
 
 
-def _register_health(server: grpc.Server, health: BoundedHealth) -> None:
+def _register_health(
+    server: grpc.Server, health: BoundedHealth, waits: RequestWaits, executor: AdmittingExecutor
+) -> None:
     recorder = HandlerRecorder()
     register: Callable[[Any, Any], None] = health_pb2_grpc.add_HealthServicer_to_server
     register(health, recorder)
     server.add_registered_method_handlers(
         HEALTH_SERVICE_NAME,
         {
-            name: handler
+            name: awaited_handler(
+                handler,
+                GetMessageClass(_HEALTH.methods_by_name[name].input_type),
+                f"/{HEALTH_SERVICE_NAME}/{name}",
+                waits,
+                executor,
+            )
             for name, handler in recorder.handlers[HEALTH_SERVICE_NAME].items()
             if TABLE.get(f"/{HEALTH_SERVICE_NAME}/{name}") is OPEN
         },
     )
+
+
+_HEALTH: Final[Any] = health_pb2.DESCRIPTOR.services_by_name["Health"]
 
 
 @contextmanager

@@ -42,8 +42,9 @@ def read_postgres_url(text: str) -> str:
     problem = "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError) as error:
-        raise ValueError(problem) from error
+    except (ArgumentError, ValueError):
+        # Not `from`: what is quoted may be a password.
+        raise ValueError(problem) from None
     if url.drivername not in {"postgres", "postgresql", "postgresql+psycopg"}:
         raise ValueError(problem)
     # Not str(), which would hide the password.
@@ -185,10 +186,16 @@ def read_keys(text: str) -> str:
     """Read where the issuer's keys are, a file or a URL that nobody else can answer."""
     if "://" not in text:
         return read_path(text)
-    parts = urlsplit(text)
+    problem = "write a file's path or https://…: whoever can change the keys can be anybody"
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError(problem) from None
+    if "@" in parts.netloc:
+        problem = "write it without a login: what verifies tokens is public, and so is this URL"
+        raise ValueError(problem)
     is_here = parts.hostname in {"localhost", "127.0.0.1", "::1"}
     if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_here)):
-        problem = "write a file's path or https://…: whoever can change the keys can be anybody"
         raise ValueError(problem)
     return text
 

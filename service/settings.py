@@ -6,13 +6,16 @@ Which there are is `setting_table`'s, what is done with them the composition roo
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from service.setting_readers import EVERY_INTERFACE
 from service.setting_table import RENEWALS_PER_LEASE_MIN, SETTINGS, Setting
+
+SECRET_BYTES_MAX: Final = 8192
+"""What is secret may be so long; other processes read it from a pipe (`service.processes`)."""
 
 
 class SettingsError(Exception):
@@ -29,8 +32,9 @@ class Settings:
     as `server_user`; `is_durable` says whether the embedded PostgreSQL forces commits to disk.
     """
 
-    postgres_url: str
-    redis_url: str
+    # What is secret stands in no text by which the settings are shown.
+    postgres_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
     redis_namespace: str
     listen: str
     health_listen: str
@@ -97,6 +101,8 @@ def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str
         where, text = (
             (setting.flag, flag) if flag is not None else _from_environment(setting, environment)
         )
+        if setting.is_secret and len(text.encode()) > SECRET_BYTES_MAX:
+            _refuse(f"{where}: has more than {SECRET_BYTES_MAX} bytes")
         try:
             values[setting.name] = setting.read(text)
         except ValueError as error:
@@ -133,6 +139,20 @@ def _read_secret(variable: str, file: Path) -> str:
         message = f"{variable}: {file} is empty"
         raise SettingsError(message)
     return text
+
+
+def refuse_secrets_in(flags: Mapping[str, str | None]) -> None:
+    """Refuse what is secret in flags, which everybody reads who lists processes.
+
+    Raises SettingsError, which does not show it.
+    """
+    for setting in SETTINGS:
+        flag = flags.get(setting.name)
+        if setting.is_secret and flag and _MASK in _masked(flag):
+            _refuse(
+                f"{setting.flag}: with a password it is not for the command line, which everybody "
+                f"can read: put it into a file, and the file's path into {setting.file_variable}"
+            )
 
 
 def _refuse_what_does_not_fit(settings: Settings) -> None:
@@ -190,13 +210,33 @@ def shown_settings(settings: Settings) -> dict[str, str]:
     }
 
 
-def environment_of(settings: Settings) -> dict[str, str]:
-    """Give the environment variables from which another process reads the same settings."""
-    return {
-        setting.variable: repr(value) if isinstance(value, float) else _as_text(value)
-        for setting in SETTINGS
-        for value in [getattr(settings, setting.name)]
-    }
+class ChildSettings(NamedTuple):
+    """Settings for another process: its whole environment, and what it is to read from files.
+
+    `secrets` are texts by the environment variable that has to name the file of each.
+    """
+
+    environment: Mapping[str, str]
+    secrets: Mapping[str, str]
+
+
+def child_settings(settings: Settings, environment: Mapping[str, str]) -> ChildSettings:
+    """Give what another process needs to read the same settings, beside the environment given.
+
+    What is secret is not in its environment, however we were given it.
+    """
+    rest = dict(environment)
+    secrets = {}
+    for setting in SETTINGS:
+        value = getattr(settings, setting.name)
+        if setting.is_secret:
+            rest.pop(setting.variable, None)
+            rest.pop(setting.file_variable, None)
+            if value:
+                secrets[setting.file_variable] = value
+        else:
+            rest[setting.variable] = repr(value) if isinstance(value, float) else _as_text(value)
+    return ChildSettings(rest, secrets)
 
 
 def _as_text(value: object) -> str:

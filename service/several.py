@@ -20,7 +20,7 @@ from service.metrics.meters import MEMORY_VARIABLE, memory_variable
 from service.metrics.port import NOWHERE, metrics_port
 from service.processes import ChildProcesses, ChildProgram, child_processes
 from service.server import ListenError, port_collector
-from service.settings import Settings, environment_of
+from service.settings import Settings, child_settings
 from service.stores import started_stores
 
 NUMBER_VARIABLE: Final = "MAYWE_PROCESS_NUMBER"
@@ -50,21 +50,23 @@ def serving_processes(
     """
     with started_stores(settings) as found, _reserved_port(settings) as listen:
         memories = [new_memory() for _ in range(settings.processes)]
-        programs = [
-            ChildProgram(
-                f"{role} server {number}",
-                ["-m", "service.cli", "serve", role],
-                {
-                    **os.environ,
-                    **environment_of(_settings_of(number, replace(found, listen=listen))),
-                    NUMBER_VARIABLE: str(number),
-                    MEMORY_VARIABLE: memory_variable(memory, number),
-                },
-                [memory.descriptor],
-                memory.forget_gauges,
+        programs = []
+        for number, memory in enumerate(memories, 1):
+            child = child_settings(_settings_of(number, replace(found, listen=listen)), os.environ)
+            programs.append(
+                ChildProgram(
+                    f"{role} server {number}",
+                    ["-m", "service.cli", "serve", role],
+                    {
+                        **child.environment,
+                        NUMBER_VARIABLE: str(number),
+                        MEMORY_VARIABLE: memory_variable(memory, number),
+                    },
+                    child.secrets,
+                    [memory.descriptor],
+                    memory.forget_gauges,
+                )
             )
-            for number, memory in enumerate(memories, 1)
-        ]
         stop_seconds_max = (
             settings.shutdown_drain_seconds + settings.shutdown_grace_seconds + STOP_SECONDS_RESERVE
         )

@@ -165,12 +165,16 @@ def reading_once(engine: Engine) -> Iterator[Connection]:
 def run_transaction(engine: Engine, work: Callable[[Connection], _Result]) -> _Result:
     """Run `work` in a transaction and commit, again when a concurrent transaction is in the way.
 
+    None of its statements takes longer than somebody waits: whoever has gone holds up nobody.
+
     Raises UnavailableError when PostgreSQL does not answer or the attempts are used up, and
     whatever else `work` raises, after a rollback.
     """
 
     def attempt() -> _Result:
         with engine.begin() as connection:
+            for question in _hastening():
+                send(connection, question)
             return work(connection)
 
     return _repeated(attempt)
@@ -192,10 +196,22 @@ def run_transaction_asking(
             # The driver is not to begin the transaction for us, since it would wait for that.
             connection.execution_options(isolation_level="AUTOCOMMIT")
             with connection.begin():
-                _, *answers = ask(connection, [_BEGIN, *questions])
-                return work(connection, answers)
+                asked = ask(connection, [_BEGIN, *_hastening(), *questions])
+                return work(connection, asked[len(asked) - len(questions) :])
 
     return _repeated(attempt)
+
+
+def _hastening() -> Sequence["Question"]:
+    """Give what has the statements of a transaction that writes take no longer than it may."""
+    left = seconds_left()
+    if left >= STATEMENT_SECONDS_MAX:
+        return ()
+    return (Question(_HASTEN, {"left": str(max(1, round(left * MILLISECONDS_PER_SECOND)))}),)
+
+
+_HASTEN: Final = b"SELECT set_config('statement_timeout', %(left)s, true)"
+"""With the time as a parameter, so that the driver prepares it once and not for every time."""
 
 
 def _repeated(attempt: Callable[[], _Result]) -> _Result:

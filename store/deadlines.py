@@ -30,6 +30,22 @@ def deadline_in(seconds: float | None) -> Iterator[None]:
         _of_thread.ends_at = before
 
 
+def ends_at() -> float:
+    """Tell until when somebody waits, by `time.monotonic`; infinite without a deadline."""
+    return _of_thread.ends_at
+
+
+@contextmanager
+def deadline_at(instant: float) -> Iterator[None]:
+    """Keep that somebody waits until `instant`, whatever holds for this thread else."""
+    before = _of_thread.ends_at
+    _of_thread.ends_at = instant
+    try:
+        yield
+    finally:
+        _of_thread.ends_at = before
+
+
 def seconds_left() -> float:
     """Tell for how long somebody still waits: without a deadline for ever, past it 0."""
     if _of_thread.ends_at == math.inf:

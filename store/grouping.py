@@ -12,6 +12,7 @@ from typing import Final
 
 from decision.errors import OverloadedError, UnavailableError
 from decision.events import Consent, NewEvent, Purchase
+from store.deadlines import deadline_at, ends_at
 from store.outcomes import Outcome, Recorded, Refused
 
 EVENTS_PER_GROUP_MAX: Final = 64
@@ -85,7 +86,9 @@ class GroupRecorder:
     def _lead(self, group: "Sequence[_Waiting]") -> None:
         """Record a group, and wake those who are in it and who leads the next."""
         try:
-            outcomes = self._record([one.event for one in group])
+            # Who waits longest counts: the others' answers come as soon all the same.
+            with deadline_at(max(one.ends_at for one in group)):
+                outcomes = self._record([one.event for one in group])
             for one, outcome in zip(group, outcomes, strict=True):
                 one.outcome = outcome
         except Exception as error:  # noqa: BLE001 - whose it is, each in the group finds out
@@ -127,6 +130,7 @@ class _Waiting:
 
     def __init__(self, event: NewEvent) -> None:
         self.event = event
+        self.ends_at = ends_at()
         self.turn = threading.Event()
         self.is_taken = False
         self.is_decided = False

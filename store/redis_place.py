@@ -36,9 +36,12 @@ class RedisPlace:
 def parse_redis_url(text: str) -> RedisPlace:
     """Read a URL. A cluster is `redis+cluster://[USER:PASSWORD@]HOST:PORT[,HOST:PORT...]`.
 
-    Raises ValueError with what would be right.
+    Raises ValueError with what would be right, and nothing of the text: it may have a password.
     """
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError(_ADVICE) from None
     scheme = parts.scheme.removesuffix(CLUSTER_MARK)
     is_cluster = parts.scheme != scheme
     if scheme not in (_CLUSTER_SCHEMES if is_cluster else _SCHEMES):
@@ -77,5 +80,5 @@ def _with_host(parts: SplitResult, host: str, port: int) -> str:
 def _check_port(parts: SplitResult) -> None:
     try:
         _ = parts.port
-    except ValueError as error:
-        raise ValueError(_ADVICE) from error
+    except ValueError:
+        raise ValueError(_ADVICE) from None

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
+from decision.errors import InvalidArgumentError, PublicationRefusedError
 from service.access.roles import Caller, CallerLimits, Callers, Matcher, is_name, read_role
+from service.documents import Format, read_document
 
-BYTES_MAX: Final = 4 * 1024 * 1024
 CERTIFICATE_FIELDS: Final = ("uri", "dns", "common_name")
 SUBJECT: Final = "subject"
 LIMIT_MAX: Final = 1_000_000
@@ -25,14 +24,13 @@ class CallersFileError(Exception):
 
 def read_callers(path: Path) -> Callers:
     """Read the file. Raises CallersFileError with every fault, and OSError."""
-    data = path.read_bytes()
-    if len(data) > BYTES_MAX:
-        message = f"{path}: {BYTES_MAX} bytes are the most"
-        raise CallersFileError(message)
     try:
-        document = yaml.safe_load(data)
-    except (yaml.YAMLError, RecursionError) as error:
-        message = f"{path}: no YAML"
+        document = read_document(path.read_text(encoding="utf-8"), Format.YAML)
+    except UnicodeDecodeError as error:
+        message = f"{path}: is not UTF-8"
+        raise CallersFileError(message) from error
+    except (InvalidArgumentError, PublicationRefusedError) as error:
+        message = f"{path}: no YAML that can be read: {error.faults[0].problem}"
         raise CallersFileError(message) from error
     if not isinstance(document, dict) or set(document) != {"callers"}:
         message = f"{path}: one field `callers`, a list, is needed and nothing else"

@@ -38,6 +38,10 @@ AUTHORIZATION: Final = "authorization"
 REFUSALS: Final = frozenset({ErrorCode.NOT_HANDED_IN, ErrorCode.NOT_PERMITTED})
 """What a servicer says when it refuses a call because of who makes it."""
 
+LATE_REQUEST_COSTS_SECONDS: Final = 0.5
+"""A call whose request comes late, or never, costs its caller the calls of so long: a few callers
+who send headers alone could else keep the threads of everybody."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -129,6 +133,10 @@ class Gate:
             with serving(context):
                 self.log_refusal(method, caller, error, context)
             raise
+
+    def charge_for_lateness(self, caller: Caller) -> None:
+        """Count a call whose request does not come as many: a thread and a place wait for it."""
+        self._limiter.charge(caller, LATE_REQUEST_COSTS_SECONDS)
 
     def look_again(self, method: str, context: grpc.ServicerContext) -> None:
         """Refuse to go on with a stream that its caller may no longer have; raises as `enter`."""

@@ -73,6 +73,8 @@ class KeySet:
         A file has to be there; a URL that does not answer is tried again. Raises KeySetError.
         """
         self._source = source
+        # What stands behind a question mark may be a key to it.
+        self._shown = source.partition("?")[0]
         self._is_url = "://" in source
         self._lock = threading.Lock()
         self._look: Look = ()
@@ -132,10 +134,10 @@ class KeySet:
             else:
                 data = Path(self._source).read_bytes()
         except (OSError, ValueError) as error:
-            message = f"the issuer's keys can not be read from {self._source}"
+            message = f"the issuer's keys can not be read from {self._shown}"
             raise KeySetError(message) from error
         if len(data) > BYTES_MAX:
-            message = f"the issuer's keys at {self._source} are longer than {BYTES_MAX} bytes"
+            message = f"the issuer's keys at {self._shown} are longer than {BYTES_MAX} bytes"
             raise KeySetError(message)
         return data
 

@@ -54,6 +54,12 @@ class Allowance:
             self._next_at = due + self._spacing
             return True
 
+    def charge(self, now: float, seconds: float) -> None:
+        """Count as many calls as may come in so many seconds."""
+        if self._spacing:
+            with self._lock:
+                self._next_at = max(self._next_at, now) + seconds
+
     def set_share(self, share: float) -> None:
         """Take a part of the calls only, 0 to 1, as others take the rest; one a second at least."""
         if self.limits.calls_per_second:
@@ -162,6 +168,10 @@ class Limiter:
             raise _too_many(
                 "calls_per_second", allowance.limits.calls_per_second, "calls in a second"
             )
+
+    def charge(self, caller: Caller, seconds: float) -> None:
+        """Count as many calls of a caller as they may make in so many seconds."""
+        self._allowance_of(caller).charge(self._clock(), seconds)
 
     def open_stream(self, caller: Caller) -> Callable[[], None]:
         """Count a stream, and give what ends it. Raises OverloadedError."""

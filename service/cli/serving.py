@@ -30,7 +30,13 @@ from service.processes import ChildStartError, ParentLine
 from service.receipts.keys import ReceiptKeyError
 from service.server import ListenError, running_server
 from service.setting_table import SETTINGS, Setting
-from service.settings import Settings, SettingsError, read_settings, shown_settings
+from service.settings import (
+    Settings,
+    SettingsError,
+    read_settings,
+    refuse_secrets_in,
+    shown_settings,
+)
 from service.several import NUMBER_VARIABLE, serving_processes
 from service.stores import NotMigratedError, StandstillNeededError, migrate
 from service.tls import TlsError
@@ -47,6 +53,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
         options = {name: flags.pop(name) for name in flags.keys() - _FIELDS}
         try:
             settings = read_settings(flags, os.environ)
+            refuse_secrets_in(flags)
         except SettingsError as error:
             raise trouble(str(error), Exit.USAGE) from error
         number = os.environ.pop(NUMBER_VARIABLE, "")

@@ -19,6 +19,7 @@ from service.control.messages import (
     UnreadableMessageError,
     decode_request,
 )
+from service.request_reading import UNCOMPRESSED
 from service.tls import TlsError, TlsFiles, is_of_installation, server_credentials
 from store.guard import GuardKeeper
 from store.publications import Catalogs
@@ -33,6 +34,7 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     # Two processes at one address would answer for each other.
     ("grpc.so_reuseport", 0),
+    *UNCOMPRESSED,
 )
 _DONE: Final = b"{}"
 

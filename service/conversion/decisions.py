@@ -15,7 +15,7 @@ from decision.reasons import Reason, verdict_of
 from service.audiences import ChunkDecision
 from service.checking import Check, Decision, Undetermined
 from service.conversion import wire
-from service.conversion.reading import optional_instant
+from service.conversion.reading import optional_instant, read_datasets
 from service.conversion.timestamps import timestamp, timestamp_fields
 from service.conversion.writing import (
     basis_fields,
@@ -46,7 +46,7 @@ def share_check(request: decision_pb2.MayShareRequest) -> Check:
     """Read a share question. Raises InvalidArgumentError."""
     return Check(
         request.customer_id,
-        ShareQuestion(request.purpose, request.partner, tuple(request.datasets)),
+        ShareQuestion(request.purpose, request.partner, read_datasets(request.datasets)),
         optional_instant("at", request) if request.HasField("at") else None,
         _token(request.token),
     )
@@ -78,9 +78,8 @@ def audience_check(question: decision_pb2.AudienceQuestion) -> Check:
         case "contact":
             asked = ContactQuestion(question.contact.purpose, question.contact.channel)
         case "share":
-            asked = ShareQuestion(
-                question.share.purpose, question.share.partner, tuple(question.share.datasets)
-            )
+            share = question.share
+            asked = ShareQuestion(share.purpose, share.partner, read_datasets(share.datasets))
         case _:
             raise InvalidArgumentError(FieldFault("question", "ask contact or share"))
     return Check("", asked, optional_instant("at", question), _token(question.token))

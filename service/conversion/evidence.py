@@ -21,6 +21,7 @@ from decision.matrix import MatrixRow
 from decision.questions import ContactQuestion, ProcessQuestion, Question, ShareQuestion
 from decision.reasons import Reason, Verdict
 from decision.scopes import Scope
+from service.conversion.reading import read_datasets
 from service.conversion.timestamps import timestamp
 from service.conversion.writing import (
     basis_fields,
@@ -53,7 +54,9 @@ def read_question(
         case "share":
             share = request.share
             return ShareQuestion(
-                purpose=share.purpose, partner=share.partner, datasets=tuple(share.datasets)
+                purpose=share.purpose,
+                partner=share.partner,
+                datasets=read_datasets(share.datasets),
             )
         case "process" if isinstance(request, decision_pb2.ExplainRequest):
             return ProcessQuestion(purpose=request.process.purpose)

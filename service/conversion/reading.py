@@ -5,7 +5,7 @@ known and texts are well formed is `decision.event_rules`' to say. Faults are co
 answer names them all.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from google.protobuf.message import Message
@@ -105,6 +105,19 @@ def read_optional_text(message: Message, field: str, path: str, faults: Faults) 
     if not text and message.HasField(field):
         faults.note(path, "is sent empty: leave it out to name nothing")
     return text
+
+
+DATASETS_PER_QUESTION_MAX: Final = 1000
+"""Data sets that one question may name."""
+
+
+def read_datasets(datasets: Sequence[str]) -> tuple[str, ...]:
+    """Read the data sets of a question. Raises InvalidArgumentError when they are too many."""
+    if len(datasets) > DATASETS_PER_QUESTION_MAX:
+        # Before anything is said of each of them.
+        problem = f"names {len(datasets)} data sets, {DATASETS_PER_QUESTION_MAX} are the most"
+        raise InvalidArgumentError(FieldFault("datasets", problem))
+    return tuple(datasets)
 
 
 def read_product(message: common_pb2.Product) -> Product:

@@ -113,6 +113,10 @@ class _TextLoader(yaml.BaseLoader):
     ) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key is no text", key_node.start_mark
+                )
             if key_node.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key_node.value!r} is given twice", key_node.start_mark
@@ -135,6 +139,8 @@ def load_mapping(path: Path) -> FileMapping:
         raise MappingInvalidError(str(path), [error.strerror or "can not be read"]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise MappingInvalidError(str(path), [f"not YAML in UTF-8: {error}"]) from error
+    except RecursionError as error:
+        raise MappingInvalidError(str(path), ["nested far too deeply"]) from error
     return parse_mapping(document, str(path))
 
 

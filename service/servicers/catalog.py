@@ -89,9 +89,11 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         size = request.page_size or PAGE_SIZE_DEFAULT
         below = NUMBER_MAX
         if request.page_token:
-            (below,) = decode_cursor(
+            (token_below,) = decode_cursor(
                 "page_token", CursorKind.PUBLICATIONS, None, request.page_token, 1
             )
+            # Whoever made it up may have put any number in.
+            below = min(max(token_below, 0), NUMBER_MAX)
         with reading(self._application.engine) as connection:
             # One more than fits tells whether anything follows.
             found = list_newest_publications(connection, below, size + 1)

@@ -153,8 +153,8 @@ class DecisionServicer(decision_pb2_grpc.DecisionServiceServicer):
 def _chunk(request: decision_pb2.FilterAudienceRequest) -> list[str]:
     if request.WhichOneof("part") != "chunk":
         raise StreamOrderError("chunk", request.WhichOneof("part") or "an empty message")
-    chunk = list(request.chunk.customer_ids)
-    if not 1 <= len(chunk) <= CUSTOMERS_PER_CHUNK_MAX:
-        problem = f"a chunk has 1 to {CUSTOMERS_PER_CHUNK_MAX} customer ids, not {len(chunk)}"
+    count = len(request.chunk.customer_ids)
+    if not 1 <= count <= CUSTOMERS_PER_CHUNK_MAX:
+        problem = f"a chunk has 1 to {CUSTOMERS_PER_CHUNK_MAX} customer ids, not {count}"
         raise InvalidArgumentError(FieldFault("chunk.customer_ids", problem))
-    return chunk
+    return list(request.chunk.customer_ids)

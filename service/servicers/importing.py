@@ -34,6 +34,9 @@ from store.pieces import Pieces
 
 ITEMS_PER_CHUNK_MAX: Final = 5000
 
+POSITION_MAX: Final = 2**63 - 2
+"""The position behind the last one has to be a number that can be kept, too."""
+
 
 def import_events(
     application: Application,
@@ -125,6 +128,9 @@ def _read_chunk(
             problem = f"{item.position} does not rise: it has to be above {before}"
             raise InvalidArgumentError(FieldFault(f"chunk.items[{index}].position", problem))
         before = item.position
+    if before > POSITION_MAX:
+        problem = f"{before} is above {POSITION_MAX}, behind which no import can go on"
+        raise InvalidArgumentError(FieldFault(f"chunk.items[{len(items) - 1}].position", problem))
     return items
 
 

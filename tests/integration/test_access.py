@@ -167,6 +167,29 @@ def _share(customer_id: str, **others: object) -> dict[str, object]:
     }
 
 
+def _all_that_is_told(
+    guarded: Guarded, bearer: str, customer_id: str, **others: object
+) -> tuple[object, ...]:
+    """Whatever a caller can see of a share: the answer but for its id and instant, and the rest."""
+    request = decision_pb2.MayShareRequest(**(_share(customer_id) | others))  # type: ignore[arg-type]
+    method = guarded.channel.unary_unary(
+        "/maywe.v1.DecisionService/MayShare",
+        request_serializer=decision_pb2.MayShareRequest.SerializeToString,
+        response_deserializer=decision_pb2.MayShareResponse.FromString,
+    )
+    metadata = (("authorization", f"Bearer {bearer}"),)
+    try:
+        answer, call = method.with_call(request, metadata=metadata, timeout=20)
+    except grpc.RpcError as error:
+        failed: Any = error
+        return failed.code(), failed.details(), tuple(failed.trailing_metadata())
+    assert isinstance(answer, decision_pb2.MayShareResponse)
+    answer.ClearField("decision_id")
+    answer.ClearField("decided_at")
+    told = answer.SerializeToString(deterministic=True)
+    return told, tuple(call.initial_metadata()), tuple(call.trailing_metadata())
+
+
 class TestPartner:
     """What a partner may ask, and what it is told."""
 
@@ -202,6 +225,83 @@ class TestPartner:
         assert answers[0] == answers[1]
         told = decision_pb2.MayShareResponse.FromString(answers[0])
         assert told.reason == told.datasets[0].reason == common_pb2.REASON_WITHHELD
+
+    @pytest.mark.usefixtures("nobody_watches")
+    def test_sees_no_difference_between_who_is_unknown_and_anybody_who_is_not_allowed(
+        self, guarded: Guarded
+    ) -> None:
+        """Whatever became of them: neither in the answer nor in what comes with it."""
+        writer = guarded.token("writer", subject="crm")
+
+        def record(name: str, **fields: Any) -> None:
+            guarded.answer(writer, "WriterService", name, event_id=new_id(), **fields)
+
+        long_ago, then = at("2024-01-01T00:00:00Z"), at("2024-02-01T00:00:00Z")
+        given = {"obtained_at": long_ago, "consent_type": "marketing", "value": "granted"}
+        everything = common_pb2.Selector(all=True)
+        for name in ("revoked", "restricted", "erased", "split-off"):
+            record("RecordConsent", customer_id=name, **given)
+        record("RecordConsent", customer_id="asked", **(given | {"value": "asked_later"}))
+        record("Revoke", customer_id="revoked", revoked_at=then, selector=everything)
+        record(
+            "Restrict",
+            customer_id="restricted",
+            kind="complaint",
+            effective_from=then,
+            selector=everything,
+        )
+        record("Revoke", customer_id="merged", revoked_at=then, selector=everything)
+        record("MergeCustomers", from_customer_id="merged", into_customer_id="revoked")
+        record("MergeCustomers", from_customer_id="split-off", into_customer_id="revoked")
+        operator = guarded.token("operator")
+        guarded.answer(
+            operator, "WriterService", "EraseCustomer", event_id=new_id(), customer_id="erased"
+        )
+        token = guarded.token("partner:acme")
+        told = {
+            name: _all_that_is_told(guarded, token, name)
+            for name in (
+                "revoked",
+                "restricted",
+                "erased",
+                "asked",
+                "merged",
+                "split-off",
+                "made-up",
+            )
+        }
+        assert all(one == told["made-up"] for one in told.values()), told
+
+    def test_is_told_the_same_of_anybody_when_the_question_is_faulty(
+        self, guarded: Guarded
+    ) -> None:
+        """What is wrong is said of the question alone."""
+        token = guarded.token("partner:acme")
+        faults: tuple[dict[str, Any], ...] = (
+            {"datasets": ["unheard-of"]},
+            {"datasets": []},
+            {"purpose": ""},
+            {"at": at("2001-01-01T00:00:00Z")},
+            {"token": "x"},
+            {"partner": "other"},
+        )
+        for fault in faults:
+            told = [
+                _all_that_is_told(guarded, token, name, **fault) for name in ("olga", "made-up")
+            ]
+            assert told[0] == told[1]
+
+    def test_can_not_count_what_others_ask(self, guarded: Guarded) -> None:
+        """Ids of answers in a row have nothing in common, and no order."""
+        token = guarded.token("partner:acme")
+        ids = []
+        for _ in range(20):
+            answer = guarded.answer(token, "DecisionService", "MayShare", **_share("olga"))
+            assert isinstance(answer, decision_pb2.MayShareResponse)
+            ids.append(answer.decision_id)
+        assert len(set(ids)) == len(ids)
+        assert len({one[:8] for one in ids}) == len({one[-8:] for one in ids}) == len(ids)
+        assert sorted(ids) not in (ids, ids[::-1])
 
     def test_is_told_what_is_allowed_and_until_when_and_not_why(self, guarded: Guarded) -> None:
         """No basis, which names a contract, and no version, which tells of changes."""

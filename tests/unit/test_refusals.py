@@ -10,6 +10,7 @@ from decision.errors import OverloadedError
 from service.access.refusals import KINDS_MAX, REPEATS_LOG_SECONDS, Refusal, RefusalLog
 from service.access.strangers import HOSTS_MAX, REFUSALS_PER_SECOND, Strangers, host_of
 from service.access.table import TABLE, Rule
+from service.awaiting import RequestWaits
 from service.executors import open_executors, watchers_of
 from service.guards import guarded_handler
 from service.instruments import Instruments
@@ -120,4 +121,5 @@ def test_a_stream_that_a_role_may_have_in_part_is_refused_at_the_start(
             method,
             object(),  # type: ignore[arg-type]  # a gate
             watchers_of(method, Instruments()),
+            RequestWaits(),
         )

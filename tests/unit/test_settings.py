@@ -1,11 +1,20 @@
 """Settings: flags before the environment, that before defaults; secrets never shown."""
 
 from pathlib import Path
+from typing import Final
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from service.setting_table import SETTINGS
-from service.settings import SettingsError, environment_of, read_settings, shown_settings
+from service.settings import (
+    SettingsError,
+    child_settings,
+    read_settings,
+    refuse_secrets_in,
+    shown_settings,
+)
 
 DEFAULTS = {"data_directory": "/data"}
 
@@ -101,15 +110,94 @@ def test_a_lease_has_to_be_renewed_while_it_lasts() -> None:
         read_settings({"lease_seconds": "1", "lease_renewal_seconds": "0.6"}, {})
 
 
-def test_another_process_reads_the_same_settings_from_the_environment() -> None:
-    """Nothing is masked there and nothing rounded."""
+def test_another_process_reads_the_same_settings_and_no_secret_from_its_environment(
+    tmp_path: Path,
+) -> None:
+    """Nothing is masked there and nothing rounded; what is secret it has from files."""
     flags = DEFAULTS | {
         "postgres_url": "postgresql://u:secret@h/d",
         "redis_url": "redis://:secret@h",
         "lease_seconds": "1.23456789",
     }
     settings = read_settings(flags, {})
-    assert read_settings({}, environment_of(settings)) == settings
+    ours = {"MAYWE_REDIS_URL": "redis://:secret@h", "MAYWE_POSTGRES_URL_FILE": "/a", "PATH": "/bin"}
+    child = child_settings(settings, ours)
+    assert "secret" not in str(child.environment)
+    assert child.environment["PATH"] == "/bin"
+    files = {}
+    for variable, text in child.secrets.items():
+        file = tmp_path / variable
+        file.write_text(text)
+        files[variable] = str(file)
+    assert read_settings({}, {**child.environment, **files}) == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("postgres_url", "postgresql://u:secret@h/d"),
+        ("postgres_url", "postgresql://u@h/d?password=secret"),
+        ("redis_url", "redis://:secret@h"),
+        ("redis_url", "unix:///run/redis.sock?password=secret"),
+    ],
+)
+def test_a_password_on_the_command_line_is_refused(name: str, text: str) -> None:
+    """Everybody who lists processes would read it; the refusal does not show it either."""
+    with pytest.raises(SettingsError, match=f"MAYWE_{name.upper()}_FILE") as refused:
+        refuse_secrets_in({name: text})
+    assert "secret" not in str(refused.value)
+
+
+def test_a_url_without_a_password_may_stand_on_the_command_line() -> None:
+    """Whose socket or certificate says who we are."""
+    refuse_secrets_in(
+        {
+            "postgres_url": "postgresql://maywe@/maywe?host=%2Frun%2Fpostgres&port=5432",
+            "redis_url": "redis://h:6379/0",
+            "token_issuer": "https://a:b@c",
+        }
+    )
+
+
+_AWKWARD: Final = st.text(st.characters(codec="utf-8"), max_size=6)
+
+
+@given(
+    st.sampled_from(["postgresql", "redis", "rediss+cluster", "unix", "http", "https", ""]),
+    st.sampled_from(["postgres_url", "redis_url"]),
+    _AWKWARD,
+    _AWKWARD,
+    _AWKWARD,
+)
+@example("redis", "redis_url", "\u2100", "", "")
+@example("redis", "redis_url", "", "", "[")
+def test_no_fault_of_a_url_quotes_what_may_be_a_password(
+    scheme: str, name: str, before: str, after: str, host: str
+) -> None:
+    """Wherever the fault is: libraries quote what they can not read."""
+    secret = "hunter2"  # noqa: S105 - nobody's
+    others = {"postgres_url": "postgresql://h/d", "redis_url": "redis://h"}
+    for text in (
+        f"{scheme}://user:{before}{secret}{after}@{host}/x",
+        f"{scheme}://{host}:{before}{secret}{after}/x",
+        f"{scheme}:{before}{secret}{after}",
+    ):
+        assert secret not in _told_of(DEFAULTS | others | {name: text})
+
+
+def _told_of(flags: dict[str, str]) -> str:
+    """What is told of settings: how they are shown, or what is wrong with them."""
+    try:
+        return repr(read_settings(flags, {}))
+    except SettingsError as error:
+        return f"{error} {error.__cause__!r}"
+
+
+def test_the_url_of_the_keys_has_no_login() -> None:
+    """It is shown in logs, as what is public may be."""
+    with pytest.raises(SettingsError, match="without a login") as refused:
+        read_settings(DEFAULTS | {"token_keys": "https://us:hunter2@issuer.example/keys"}, {})
+    assert "hunter2" not in str(refused.value)
 
 
 def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
