@@ -56,9 +56,9 @@ class ChildProgram:
     """A child as it shall be run: arguments of a Python interpreter, and its whole environment.
 
     `name` is for logs. What is secret belongs into `secrets`, by the environment variable that
-    shall name a file with it: the child reads it once, and nobody else can. The
-    files behind `descriptors` are open in the child too, under the same numbers. `before_start` is
-    called each time before it is started.
+    shall name a file with it: the child reads it once, and nobody else can. The files
+    behind `descriptors` are open in the child too, under the same numbers. `before_start` is called
+    each time before it is started.
     """
 
     name: str
