@@ -2,7 +2,9 @@
 
 Steps come in three kinds: those named `before_` run before new code is deployed and old code
 survives them; those named `after_` run when no old code is left; those named `alone_` run while no
-process runs at all, neither old nor new.
+process runs at all, neither old nor new. All steps that are due are one transaction, which keeps
+the locks of each to its end: so a `before_` step MUST NOT do anything that takes long, nor change
+two tables that every write uses.
 """
 
 import logging
