@@ -10,6 +10,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from tests.access import request_class
+from tests.integration.service_builders import purchase
 from tests.running import RunningMaywe, running_maywe
 
 pytestmark = pytest.mark.integration
@@ -62,7 +63,9 @@ def test_a_statement_ends_when_its_caller_waits_no_longer(
         other.connect().execution_options(isolation_level="AUTOCOMMIT") as looking,
         grpc.insecure_channel(maywe.address) as channel,
     ):
-        holding.execute(text("LOCK TABLE customer, event IN ACCESS EXCLUSIVE MODE"))
+        maywe.client.writer.RecordPurchase(purchase("anna"))
+        # What is done in the background asks for nobody's events.
+        holding.execute(text("LOCK TABLE event IN ACCESS EXCLUSIVE MODE"))
         call: Any = channel.unary_unary(
             path, request_serializer=request_class(path).SerializeToString
         )
