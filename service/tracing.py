@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import grpc
 
 from decision.errors import MayweError
-from service.logs.requests import request_id
+from service.logs.requests import request_id, serving
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -85,13 +85,31 @@ class Tracer:
     @contextmanager
     def stream(self, method: str, context: grpc.ServicerContext) -> Iterator["Span"]:
         """Make a span of a stream, which may be ended in another thread than it was begun in."""
+        with serving(context):
+            span = self._begin(method, context)
+            reason = _GONE
+            try:
+                yield span
+                reason = ""
+            except grpc.RpcError:
+                raise
+            except MayweError as error:
+                reason = error.code.name
+                raise
+            except Exception:
+                reason = _INTERNAL
+                raise
+            finally:
+                self._end(span, reason)
+
+    def _begin(self, method: str, context: grpc.ServicerContext) -> "Span":
         carried = {
             name: value
             for name, value in context.invocation_metadata()
             if name in _CARRIED and isinstance(value, str)
         }
         service, _, name = method.removeprefix("/").partition("/")
-        span = self._spans.start_span(
+        return self._spans.start_span(
             f"{service}/{name}",
             self._propagator.extract(carried),
             self._server,
@@ -102,20 +120,6 @@ class Tracer:
                 "maywe.request_id": request_id(),
             },
         )
-        reason = _GONE
-        try:
-            yield span
-            reason = ""
-        except grpc.RpcError:
-            raise
-        except MayweError as error:
-            reason = error.code.name
-            raise
-        except Exception:
-            reason = _INTERNAL
-            raise
-        finally:
-            self._end(span, reason)
 
     def _end(self, span: "Span", reason: str) -> None:
         if reason:

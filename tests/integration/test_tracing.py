@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from service.cli.exits import Exit
+from store.token import Token, decode_token
 from tests.integration.service_builders import catalog, purchase
 from tests.integration.test_serving import PROCESS_SECONDS_MAX, check
 from tests.running import running_maywe
@@ -89,9 +90,13 @@ def test_calls_are_spans_below_those_of_their_callers(
             tracing_ratio="0",
         ) as maywe:
             maywe.publish(catalog())
-            maywe.client.writer.RecordPurchase(purchase(CUSTOMER_ID))
-            maywe.application.keeper.give_up()
-            maywe.client.decision.MayContact(check(CUSTOMER_ID), metadata=traced)
+            recorded = maywe.client.writer.RecordPurchase(purchase(CUSTOMER_ID))
+            stood = decode_token(recorded.acknowledgement.token)
+            # Of a write that Redis will not show, so PostgreSQL is asked.
+            later = {number: seq + 1000 for number, seq in stood.positions.items()}
+            asked = check(CUSTOMER_ID)
+            asked.token = Token(stood.epoch, later, 0).encode()
+            maywe.client.decision.MayContact(asked, metadata=traced)
             with pytest.raises(grpc.RpcError):
                 maywe.client.decision.MayContact(decision_pb2.MayContactRequest(), metadata=traced)
         answered, failed = collector.spans("maywe.v1.DecisionService/MayContact")
