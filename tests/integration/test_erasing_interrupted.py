@@ -183,6 +183,7 @@ def test_nothing_is_recorded_of_whoever_is_being_erased(maywe: RunningMaywe) -> 
     assert application.projector.wait_until_applied(begun.positions, PROCESS_SECONDS_MAX)
     erasing.complete(application.engine, application.cache, begun.root)
     application.recorder.record_one(NewEvent("n1", ANNA, _granting()))
+    maywe.wait_until_projected()
     assert may_sms(maywe, ANNA).verdict == common_pb2.VERDICT_ALLOW
     assert faults_of(maywe) == []
 

@@ -372,7 +372,7 @@ def test_what_was_answered_is_written_at_an_orderly_stop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also if the time to write has not come yet."""
-    monkeypatch.setattr("service.composition.WRITE_SECONDS", 3600.0)
+    monkeypatch.setattr("service.duties.WRITE_SECONDS", 3600.0)
     with running_maywe(database_url, redis_url, redis_namespace, journal="all") as maywe:
         maywe.publish(catalog())
         ids = {may_sms(maywe).decision_id for _ in range(20)}
