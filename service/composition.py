@@ -69,7 +69,7 @@ LEASE_CONNECTIONS: Final = 2
 LEASES_WAITED_MIN: Final = 1.25
 """How many lengths of a lease a write should be able to wait for one to end."""
 
-REFUSALS_FLUSH_SECONDS: Final = 0.5
+FLUSH_SECONDS: Final = 0.5
 """How often it is looked whether there were more refusals of those kinds that were logged."""
 
 GATE_REFRESH_SECONDS: Final = 0.5
@@ -303,7 +303,6 @@ def _start_background(application: Application) -> None:
     background.repeat("catalogs", lambda _: catalogs.refresh(), CATALOG_REFRESH_SECONDS)
     background.repeat("metrics", lambda _: sampler.sample(), SAMPLE_SECONDS)
     background.repeat("counting", lambda _: instruments.meters.settle(), SETTLE_SECONDS)
-    background.repeat("refusals", lambda _: instruments.refusals.flush(), REFUSALS_FLUSH_SECONDS)
     if Role.DECISION in application.roles:
         follow_reader(sampler, application.reader)
     else:
@@ -312,6 +311,9 @@ def _start_background(application: Application) -> None:
         gate = application.gate
         background.repeat("callers", lambda _: gate.refresh(), GATE_REFRESH_SECONDS)
         background.repeat("limits", lambda _: gate.compare_limits(), GATE_REFRESH_SECONDS)
+    else:
+        # A gate does so itself.
+        background.repeat("refusals", lambda _: instruments.refusals.flush(), FLUSH_SECONDS)
     if not application.roles & {Role.WRITER, Role.WORKER}:
         return
     follow_projector(sampler, projector)
