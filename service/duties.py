@@ -61,7 +61,6 @@ def _start_everywhere(application: Application) -> None:
     background.repeat("catalogs", lambda _: catalogs.refresh(), CATALOG_REFRESH_SECONDS)
     background.repeat("metrics", lambda _: sampler.sample(), SAMPLE_SECONDS)
     background.repeat("counting", lambda _: instruments.meters.settle(), SETTLE_SECONDS)
-    background.repeat("refusals", lambda _: instruments.refusals.flush(), REFUSALS_FLUSH_SECONDS)
     if Role.DECISION in application.roles:
         follow_reader(sampler, application.reader)
     else:
@@ -70,6 +69,11 @@ def _start_everywhere(application: Application) -> None:
         gate = application.gate
         background.repeat("callers", lambda _: gate.refresh(), GATE_REFRESH_SECONDS)
         background.repeat("limits", lambda _: gate.compare_limits(), GATE_REFRESH_SECONDS)
+    else:
+        # A gate does so itself.
+        background.repeat(
+            "refusals", lambda _: instruments.refusals.flush(), REFUSALS_FLUSH_SECONDS
+        )
     if application.journal is not None:
         journal = application.journal
         background.repeat("journal", journal.write, WRITE_SECONDS, journal.wake)

@@ -21,7 +21,7 @@ from service.guards import EXECUTOR_ATTRIBUTE, Watchers
 from service.instruments import Instruments
 from service.logs.failures import NOBODY_IDENTIFIED, FailureLog
 from service.logs.requests import serving
-from service.metrics.labels import EXECUTORS
+from service.metrics.labels import EXECUTORS, METHODS
 
 # In quotes, because only the types of grpc know that it is generic.
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -189,11 +189,13 @@ class _Noted:
         self._method = method
         self._executor = executor
         self._meters = instruments.meters
-        self._meter = instruments.meters.of_method(method)
+        # Of calls to health only those that are shed are counted, by their executor.
+        self._meter = instruments.meters.of_method(method) if method in METHODS else None
         self._refusals = instruments.refusals
 
     def note(self, code: ErrorCode) -> None:
-        self._meter.shed(code)
+        if self._meter is not None:
+            self._meter.shed(code)
         if code is ErrorCode.OVERLOADED and self._executor in EXECUTORS:
             self._meters.count("maywe_shed_calls_total", self._executor)
         self._refusals.add(Refusal("", NOBODY_IDENTIFIED, self._method, code.name))
