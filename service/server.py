@@ -174,7 +174,11 @@ def running_server(application: Application, listen: str) -> Iterator[RunningSer
         )
         for service in services:
             _add(server, service, application, executors, waits)
-        for executor in {executors.control, *executors.by_method.values()}:
+        for executor in {
+            executors.control,
+            executors.housekeeping,
+            *executors.by_method.values(),
+        }:
             application.instruments.sampler.follow_gauge(
                 "maywe_calls_under_way", under_way_of(executor), executor.name
             )

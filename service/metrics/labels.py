@@ -102,7 +102,7 @@ DURATION_BOUNDS_SECONDS: Final = (
 )
 """Where the buckets of durations end: finest where checks are, and as far as a write may wait."""
 
-EXECUTORS: Final = ("checks", "bulk", "writes", "imports", "watches", "control")
+EXECUTORS: Final = ("checks", "bulk", "writes", "imports", "watches", "control", "housekeeping")
 POSTGRESQL_READS: Final = "postgresql reads"
 
 TASKS: Final = (

@@ -15,7 +15,7 @@ from tests.hostile.reading import READERS, Reader
 
 pytestmark = pytest.mark.property
 
-EXAMPLES: Final = 100
+EXAMPLES: Final = 50
 """A second or so each; `make fuzz` tries as many as there is time for."""
 
 
@@ -40,7 +40,7 @@ DOCUMENT_SECONDS_MAX: Final = 60.0
 """Of processor time; a bound against work that grows as a square."""
 
 
-@pytest.mark.parametrize("unit", ["[],", "- \n", "&a x,"])
+@pytest.mark.parametrize("unit", ["[],", "- \n"])
 def test_a_document_of_the_longest_kind_takes_no_time_without_end(unit: str) -> None:
     """Each byte costs about the same, wherever it stands."""
     body = unit * ((DOCUMENT_BYTES_MAX - 16) // len(unit.encode()))
