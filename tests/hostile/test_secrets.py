@@ -50,10 +50,10 @@ def hidden() -> Secrets:
 
 
 @pytest.fixture
-def login(postgres_url: str, redis_url: str, hidden: Secrets) -> Iterator[str]:
+def login(database_url: str, redis_url: str, hidden: Secrets) -> Iterator[str]:
     """A role of PostgreSQL and a user of Redis with these passwords, both of this name."""
     name = f"maywe_test_{secrets.token_hex(6)}"
-    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    engine = create_engine(database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection, raw_client(redis_url) as client:
         connection.execute(text(f"CREATE ROLE {name} SUPERUSER LOGIN PASSWORD '{hidden.postgres}'"))
         client.acl_setuser(
@@ -68,6 +68,8 @@ def login(postgres_url: str, redis_url: str, hidden: Secrets) -> Iterator[str]:
             yield name
         finally:
             client.acl_deluser(name)
+            # A server has made partitions of the journal in the meantime.
+            connection.execute(text(f"DROP OWNED BY {name}"))
             connection.execute(text(f"DROP ROLE {name}"))
 
 
