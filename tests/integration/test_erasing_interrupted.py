@@ -23,7 +23,6 @@ from service import erasing as service_erasing
 from service.application import Role
 from store import erasing, warming
 from store.cache import Cache
-from store.meta import CacheLife
 from store.erasing import Progress
 from store.guard import GuardKeeper
 from store.leases import LeaseHolder
