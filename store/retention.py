@@ -70,7 +70,9 @@ class OutboxPruner:
         self._engine = engine
         self._cache = cache
         kept_microseconds = int(kept_seconds * MICROSECONDS_PER_SECOND)
-        self._kept_from = text(f"{CLOCK_SQL} - {kept_microseconds}")
+        self._kept_from = text(f"{CLOCK_SQL} - :kept_microseconds").bindparams(
+            kept_microseconds=kept_microseconds
+        )
         self._rows_per_step = rows_per_step
         self._pause_seconds = pause_seconds
 

@@ -177,7 +177,8 @@ def _all_that_is_told(
         request_serializer=decision_pb2.MayShareRequest.SerializeToString,
         response_deserializer=decision_pb2.MayShareResponse.FromString,
     )
-    metadata = (("authorization", f"Bearer {bearer}"),)
+    # The request's id is the caller's own here, as one that is drawn is another each time.
+    metadata = (("authorization", f"Bearer {bearer}"), ("x-request-id", "one-of-ours"))
     try:
         answer, call = method.with_call(request, metadata=metadata, timeout=20)
     except grpc.RpcError as error:
