@@ -4,7 +4,9 @@ What lives here: where each language's programs are and what it takes to run the
 talk to one that is running. What is expected of them is the same for all languages, and the tests'.
 """
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -141,3 +143,9 @@ def dialling(language: Language, *arguments: str) -> Iterator[Dialer]:
     """Start a dialer to talk to."""
     with started(language, "dialer", *arguments) as process:
         yield Dialer(process)
+
+
+def pause(process: "subprocess.Popen[str]") -> None:
+    """Stop a child of ours from running, and wait until it has stopped: it may be at an answer."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)

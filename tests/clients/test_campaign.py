@@ -17,7 +17,7 @@ from service.access.roles import Caller
 from service.conversion.batches import batch_response
 from service.servicers import decision as servicer
 from tests.clients.conftest import Secured
-from tests.clients.programs import SECONDS_MAX, Language, run, started
+from tests.clients.programs import SECONDS_MAX, Language, pause, run, started
 from tests.clients.stores import give_back, publication, take_away
 from tests.integration.service_builders import consent, revocation
 from tests.integration.test_audiences import chunk, question
@@ -191,7 +191,7 @@ def test_no_more_is_read_than_a_server_answers(
     ):
         audience.tell([nobody(0)] * CHUNK * (UNDER_WAY_MAX + 1))
         wait_for_lines(verdicts, CHUNK)
-        server.send_signal(signal.SIGSTOP)
+        pause(server)
         count = audience.tell_of_as_many_as_are_taken(nobody(0), 2 * BUFFERED_BYTES_MAX)
         assert count * len(nobody(0)) < BUFFERED_BYTES_MAX
         server.send_signal(signal.SIGCONT)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.authority import CertificateAuthority
 from tests.clients.conftest import Secured
-from tests.clients.programs import Language, dialling, run
+from tests.clients.programs import Language, dialling, pause, run
 from tests.clients.stores import give_back, publication, take_away
 from tests.integration.service_builders import consent, revocation
 from tests.integration.test_rolling_restart import free_port
@@ -93,7 +93,7 @@ def test_who_is_not_answered_in_time_is_called_later(
         dialling(language, f"--address={address}", *QUESTION, "--deadline-seconds=2") as dialer,
     ):
         _eventually(lambda: dialer.asked("anna") == ["CALL", "no end"])
-        server.send_signal(signal.SIGSTOP)
+        pause(server)
         assert dialer.asked("anna") == ["LATER", "DEADLINE_EXCEEDED"]
         server.send_signal(signal.SIGCONT)
         _eventually(lambda: dialer.asked("anna") == ["CALL", "no end"])
