@@ -7,8 +7,6 @@ line what keeps it from starting.
 import gc
 import logging
 import os
-import signal
-import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
@@ -30,6 +28,7 @@ from service.processes import ChildStartError, ParentLine
 from service.server import ListenError, running_server
 from service.settings import SETTINGS, Settings, SettingsError, read_settings, shown_settings
 from service.several import NUMBER_VARIABLE, serving_processes
+from service.stopping import told_to_stop
 
 _LOG_FORMAT: Final = "%(asctime)s %(levelname)s {}%(name)s: %(message)s"
 
@@ -107,14 +106,14 @@ def _serve_together(settings: Settings, name: str, roles: frozenset[Role]) -> No
     if settings.processes == 1:
         _serve(settings, roles)
         return
-    stop = _told_to_stop()
+    stop = told_to_stop()
     with serving_processes(settings, name) as address:
         click.echo(f"listening on {address}")
         stop.wait()
 
 
 def _serve(settings: Settings, roles: frozenset[Role]) -> None:
-    stop = _told_to_stop()
+    stop = told_to_stop()
     parent = ParentLine()
     parent.stop_with_parent(stop)
     with (
@@ -129,14 +128,6 @@ def _serve(settings: Settings, roles: frozenset[Role]) -> None:
             click.echo(f"listening on {server.address}")
         parent.say_ready()
         stop.wait()
-
-
-def _told_to_stop() -> threading.Event:
-    """Give what is set as soon as this process is told to stop."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 @click.command("migrate", cls=Command)
