@@ -198,6 +198,7 @@ def _described(result: Result) -> dict[str, float]:
         "server_cpu_microseconds_per_call": rounded(result.server_cpu_microseconds),
         "server_cores_used": rounded(result.server_cpu_seconds / result.seconds),
         "client_cpu_microseconds_per_call": rounded(result.client_cpu_seconds / result.calls * 1e6),
+        "rounds_set_aside": result.rounds_set_aside,
     }
 
 

@@ -87,8 +87,8 @@ class Result:
     """What became of the calls that were answered (closed loop) or due (open loop) in the time.
 
     `kept` has the numbers of some messages and the answers to them, as hexadecimal digits.
-    `rounds_set_aside` tells how many rounds do not count, see `run`, and `milliseconds_p99_of_all`
-    what the 99th percentile would be if they did.
+    `rounds_set_aside` tells how many rounds do not count, see `run`; `milliseconds_p99_of_all` and
+    `statuses_of_all` what the 99th percentile and the statuses would be if they did.
     """
 
     calls: int
@@ -101,6 +101,7 @@ class Result:
     kept: list[tuple[int, str]]
     rounds_set_aside: int
     milliseconds_p99_of_all: float
+    statuses_of_all: dict[str, int]
 
     @property
     def calls_per_second(self) -> float:
@@ -145,6 +146,10 @@ class _Slice:
     seconds: float = 0.0
     server_cpu_seconds: float = 0.0
     client_cpu_seconds: float = 0.0
+
+
+def _statuses(slices: Sequence[_Slice]) -> dict[str, int]:
+    return dict(sum((one.statuses for one in slices), Counter()))
 
 
 def _ordered_latencies(slices: Sequence[_Slice]) -> list[float]:
@@ -202,7 +207,7 @@ class Lane:
         return Result(
             len(ordered),
             sum(one.seconds for one in slices),
-            dict(sum((one.statuses for one in slices), Counter())),
+            _statuses(slices),
             {name: percentile(ordered, share) * 1000 for name, share in PERCENTILES.items()},
             percentile(late, 0.99) * 1000,
             sum(one.server_cpu_seconds for one in slices),
@@ -210,6 +215,7 @@ class Lane:
             [kept for one in slices for kept in one.kept],
             len(self._slices) - len(slices),
             percentile(_ordered_latencies(self._slices), 0.99) * 1000,
+            _statuses(self._slices),
         )
 
     def close(self) -> None:

@@ -56,8 +56,8 @@ def run(job: Job, cores: Collection[int] = OTHER_CORES) -> list[Result]:
         raise BenchError(message)
     results = [Result(**result) for result in json.loads(completed.stdout)]
     for target, result in zip(job.targets, results, strict=True):
-        if set(result.statuses) != {OK} and not target.rate:
-            message = f"not every call was answered with OK: {result.statuses}"
+        if set(result.statuses_of_all) != {OK} and not target.rate:
+            message = f"not every call was answered with OK: {result.statuses_of_all}"
             raise BenchError(message)
     return results
 

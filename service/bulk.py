@@ -8,7 +8,6 @@ starts it for each core; a server without them runs the same loop in a thread.
 import gc
 import logging
 import os
-import signal
 import threading
 from contextlib import ExitStack
 from typing import Final
@@ -21,6 +20,7 @@ from service.import_pieces import IMPORT_KIND, DonePiece, do_piece
 from service.logs.formats import set_up_logs
 from service.processes import ParentLine
 from service.settings import read_settings
+from service.stopping import told_to_stop
 from store.cache import Cache
 from store.database import open_engine, run_transaction
 from store.direct import DirectProjector
@@ -102,9 +102,7 @@ class BulkWorker:
 def main() -> None:
     """Work as a child process until told to stop or until the parent is gone."""
     line = ParentLine()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = told_to_stop()
     line.stop_with_parent(stop)
     settings = read_settings({}, os.environ)
     set_up_logs(settings.log_level, settings.log_format)

@@ -6,8 +6,6 @@ line what keeps it from starting.
 
 import gc
 import os
-import signal
-import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
@@ -38,6 +36,7 @@ from service.settings import (
     shown_settings,
 )
 from service.several import NUMBER_VARIABLE, serving_processes
+from service.stopping import told_to_stop
 from service.stores import NotMigratedError, StandstillNeededError, migrate
 from service.tls import TlsError
 from service.tracing import TracingError, TracingSettings, check_tracing
@@ -138,7 +137,7 @@ def _serve_together(settings: Settings, name: str, roles: frozenset[Role]) -> No
     check_server_exposure(settings, settings.listen)
     if Role.DECISION in roles:
         check_control_exposure(settings)
-    stop = _told_to_stop()
+    stop = told_to_stop()
     check_tracing(TracingSettings(settings.tracing_endpoint, settings.tracing_ratio))
     with serving_processes(settings, name, roles, stop) as address:
         if not stop.is_set():
@@ -147,7 +146,7 @@ def _serve_together(settings: Settings, name: str, roles: frozenset[Role]) -> No
 
 
 def _serve(settings: Settings, roles: frozenset[Role]) -> None:
-    stop = _told_to_stop()
+    stop = told_to_stop()
     parent = ParentLine()
     parent.stop_with_parent(stop)
     with (
@@ -162,14 +161,6 @@ def _serve(settings: Settings, roles: frozenset[Role]) -> None:
             click.echo(f"listening on {server.address}")
         parent.say_ready()
         stop.wait()
-
-
-def _told_to_stop() -> threading.Event:
-    """Give what is set as soon as this process is told to stop."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 @click.command("migrate", cls=Command)

@@ -20,10 +20,10 @@ SECONDS_MAX: Final = 60.0
 """A bound against hanging; not a performance claim."""
 
 _CHILD: Final = """
-import signal, sys, threading
+import signal, sys
 from service.processes import ParentLine
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
+from service.stopping import told_to_stop
+stop = told_to_stop()
 line = ParentLine()
 line.stop_with_parent(stop)
 line.say_ready()
@@ -98,7 +98,9 @@ def test_nobody_waits_for_a_child_once_told_to_stop(tmp_path: Path) -> None:
 
 def test_a_child_that_does_not_end_is_killed() -> None:
     """Nothing is left of it, whatever it ignores."""
-    stubborn = _CHILD.replace("lambda *_: stop.set()", "signal.SIG_IGN")
+    stubborn = _CHILD.replace(
+        "line.say_ready()", "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nline.say_ready()"
+    )
     with child_processes([program(stubborn, os.devnull)], 0.1) as children:
         children.wait_until_ready(threading.Event())
         [number] = children.process_ids
