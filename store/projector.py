@@ -22,7 +22,7 @@ from decision.errors import UnavailableError
 from store.cache import Batch, Cache
 from store.database import reading_once, run_transaction
 from store.epochs import raise_epoch
-from store.incarnations import draw_incarnation
+from store.incarnations import Seen, draw_incarnations
 from store.meta import Meta
 from store.records_due import read_records_due
 from store.redis_client import ShardUnavailableError
@@ -40,7 +40,6 @@ BACKOFF_SECONDS_MAX: Final = 0.5
 BACKOFF_DOUBLINGS_MAX: Final = 10
 APPLIED_POLL_SECONDS: Final = 0.02
 """How often whoever waits looks whether another process's projector was quicker than ours."""
-
 
 _logger = logging.getLogger(__name__)
 
@@ -121,14 +120,25 @@ class Projector:
                 if (meta := metas[source.number]) is not None and meta.life == source.life
             },
         )
+        drawn = self._draw_incarnations(
+            [
+                (source, metas[source.number])
+                for source in sources
+                if _is_another_life(metas[source.number], source)
+            ]
+        )
+        # A shard that is not drawn with others may have to wait for somebody who writes to it.
+        sources.sort(key=lambda source: source.number not in drawn)
         applied = 0
         begun_before = self.counts.incarnations_begun
         failure: Exception | None = None
         for source in sources:
+            meta, begun = metas[source.number], drawn.get(source.number)
             try:
-                applied += self._bring_forward(
-                    source, metas[source.number], rows.get(source.number, ())
-                )
+                if begun is not None:
+                    self._begin_incarnation(source, meta, begun)
+                    continue
+                applied += self._bring_forward(source, meta, rows.get(source.number, ()))
             except ShardUnavailableError as error:
                 failure = failure or error
             except UnavailableError:
@@ -137,9 +147,11 @@ class Projector:
                 failure = failure or error
         with self._has_applied:
             self._has_applied.notify_all()
-        begun = self.counts.incarnations_begun - begun_before
-        if begun:
-            _logger.warning("Redis did not hold %d shards as PostgreSQL knows them: begun", begun)
+        begun_count = self.counts.incarnations_begun - begun_before
+        if begun_count:
+            _logger.warning(
+                "Redis did not hold %d shards as PostgreSQL knows them: begun", begun_count
+            )
         if failure is not None:
             raise failure
         return applied
@@ -259,10 +271,10 @@ class Projector:
         self._applied_seqs[source.number] = 0 if meta is None else meta.applied_seq
         if meta is not None and _is_ahead(meta, source):
             self._begin_epoch(source, meta)
-            self._begin_incarnation(source, meta)
+            self._begin_new_life(source, meta)
             return 0
         if meta is None or meta.life != source.life:
-            self._begin_incarnation(source, meta)
+            self._begin_new_life(source, meta)
             return 0
         applied = 0
         for _ in range(BATCHES_PER_TURN_MAX):
@@ -271,7 +283,7 @@ class Projector:
             batch = self._next_batch(source, meta, rows)
             rows = None
             if batch is None:
-                self._begin_incarnation(source, meta)
+                self._begin_new_life(source, meta)
                 break
             outcome = self._cache.project(source.number, batch)
             if not outcome.is_accepted or outcome.meta is None:
@@ -330,14 +342,25 @@ class Projector:
             epoch,
         )
 
-    def _begin_incarnation(self, source: ShardSource, meta: Meta | None) -> None:
-        begun = run_transaction(
-            self._engine, lambda connection: draw_incarnation(connection, source, meta)
+    def _begin_new_life(self, source: ShardSource, meta: Meta | None) -> None:
+        drawn = self._draw_incarnations([(source, meta)], is_waiting=True)
+        if source.number in drawn:
+            self._begin_incarnation(source, meta, drawn[source.number])
+        # Else another projector has drawn one: the next turn sees it begun, or draws again.
+
+    def _draw_incarnations(
+        self, seen: Sequence[Seen], *, is_waiting: bool = False
+    ) -> Mapping[int, Meta]:
+        if not seen:
+            return {}
+        return run_transaction(
+            self._engine,
+            lambda connection: draw_incarnations(connection, seen, is_waiting=is_waiting),
         )
-        if begun is None:
-            # Another projector has drawn one: the next turn sees it begun, or draws again.
-            return
-        if self._cache.begin_incarnation(source.number, begun).is_accepted:
+
+    def _begin_incarnation(self, source: ShardSource, meta: Meta | None, drawn: Meta) -> None:
+        self._applied_seqs[source.number] = 0
+        if self._cache.begin_incarnation(source.number, drawn).is_accepted:
             self.counts.incarnations_begun += 1
             # One line for each shard is too much wherever Redis comes back empty.
             _logger.debug(
@@ -345,8 +368,13 @@ class Projector:
                 source.number,
                 meta,
                 source,
-                begun,
+                drawn,
             )
+
+
+def _is_another_life(meta: Meta | None, source: ShardSource) -> bool:
+    """Tell whether Redis lacks a shard, or has it from before the life that PostgreSQL knows."""
+    return meta is None or (meta.life != source.life and not _is_ahead(meta, source))
 
 
 def _is_ahead(meta: Meta, source: ShardSource) -> bool:

@@ -18,8 +18,8 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from service.cli.exits import Exit
 from tests.authority import AUDIENCE, ISSUER, CertificateAuthority, TokenIssuer
 from tests.integration.test_serving import MAYWE, PROCESS_SECONDS_MAX
-from tests.integration.test_several_processes import until
 from tests.servers import raw_client
+from tests.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

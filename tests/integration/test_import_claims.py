@@ -1,8 +1,7 @@
 """Claims on an import: whoever lost one can neither hand over, take back nor advance any more."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Final
@@ -14,6 +13,7 @@ from decision.errors import AbortedError
 from store.database import run_transaction
 from store.imports import IMPORT_LOCK_CLASS, ImportCounts, ImportProgress, claimed_import
 from store.pieces import LEFT_SECONDS_MAX, Pieces, note_outcome, take_piece
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -29,14 +29,6 @@ class StoppedError(Exception):
 
 def go_on() -> None:
     """Do not stop."""
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that has to come."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def scalar(engine: Engine, statement: str) -> int:

@@ -5,14 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from service.processes import ChildProgram, ChildStartError, child_processes
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -44,14 +43,6 @@ with child_processes([ChildProgram("child", sys.argv[1:], os.environ)], 30) as c
 def program(source: str, *arguments: object) -> ChildProgram:
     """A child that runs a few lines of Python."""
     return ChildProgram("child", ["-c", source, *map(str, arguments)], dict(os.environ))
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that has to come."""
-    deadline = time.monotonic() + SECONDS_MAX
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_children_end_in_order_with_their_context(tmp_path: Path) -> None:

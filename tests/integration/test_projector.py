@@ -23,6 +23,7 @@ from tests.integration.ledger_builders import (
     ids_of_shard,
 )
 from tests.servers import remove_keys
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -69,6 +70,20 @@ def test_an_empty_ledger_begins_complete(projector: Projector, cache: Cache) -> 
     metas = cache.read_metas().values()
     assert all(meta is not None and meta.is_complete for meta in metas)
     assert projector.counts.incarnations_begun == SHARD_COUNT
+
+
+def test_a_shard_that_is_being_written_to_holds_up_no_other(
+    ledger: Ledger, projector: Projector, cache: Cache
+) -> None:
+    """The lives of all others begin while a transaction still holds it."""
+    with ThreadPoolExecutor(1) as pool, ledger.engine.connect() as writing:
+        writing.execute(update(shard).where(shard.c.number == 0).values(seq=0))
+        projecting = pool.submit(projector.project_pending)
+        until(lambda: None not in cache.read_metas(range(1, SHARD_COUNT)).values())
+        assert cache.read_metas([0]) == {0: None}
+        writing.rollback()
+        projecting.result(WAIT_SECONDS_MAX)
+    assert cache.read_metas([0])[0] is not None
 
 
 def test_what_is_recorded_reaches_redis(ledger: Ledger, projector: Projector, cache: Cache) -> None:

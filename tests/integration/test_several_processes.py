@@ -4,8 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +19,7 @@ from service.cli.exits import Exit
 from store.schema import lease
 from tests.integration.ledger_builders import Ledger
 from tests.integration.test_serving import MAYWE, PROCESS_SECONDS_MAX, serving_process
+from tests.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -53,14 +52,6 @@ def children_of(process: "subprocess.Popen[str]") -> set[int]:
         if int(parent) == process.pid and state != "Z":
             found.add(int(number))
     return found
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that has to come."""
-    deadline = time.monotonic() + PROCESS_SECONDS_MAX
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def ask(address: str) -> "common_pb2.Reason":

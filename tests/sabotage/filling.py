@@ -43,18 +43,29 @@ def _with_text(name: str, old: str, new: str) -> Wrap:
 
 
 def _of_the_same_life(_: object) -> Callable[..., Any]:
-    def begun(_: object, seen: Any, __: object) -> Any:
+    def begun(_: object, seen: Any, **__: object) -> Any:
         from store.meta import Meta  # noqa: PLC0415 - only once it is applied
 
-        return Meta(seen.life, seen.seq, seen.publication, False, seen.newest_publication)  # noqa: FBT003
+        return {
+            source.number: Meta(
+                source.life,
+                source.seq,
+                source.publication,
+                is_complete=False,
+                newest_publication=source.newest_publication,
+            )
+            for source, _ in seen
+        }
 
     return begun
 
 
-def _too_far_on(draw_incarnation: Callable[..., Any]) -> Callable[..., Any]:
-    def drawn(*arguments: Any) -> Any:
-        meta = draw_incarnation(*arguments)
-        return meta and replace(meta, applied_seq=meta.applied_seq + ROWS_TOO_MANY)
+def _too_far_on(draw_incarnations: Callable[..., Any]) -> Callable[..., Any]:
+    def drawn(*arguments: Any, **named: Any) -> Any:
+        return {
+            number: replace(meta, applied_seq=meta.applied_seq + ROWS_TOO_MANY)
+            for number, meta in draw_incarnations(*arguments, **named).items()
+        }
 
     return drawn
 
@@ -100,9 +111,9 @@ CLAUSES: Final[Mapping[str, Sequence[Patch]]] = {
         "store.cache:_script", _with_text("project", _OF_THE_LIFE, "not meta or")
     ),
     "a lost meta begins the same life again": wrapped(
-        "store.projector:draw_incarnation", _of_the_same_life
+        "store.projector:draw_incarnations", _of_the_same_life
     ),
-    "a life begins ahead of the ledger": wrapped("store.projector:draw_incarnation", _too_far_on),
+    "a life begins ahead of the ledger": wrapped("store.projector:draw_incarnations", _too_far_on),
     "a shard counts as rolled out before its rows": wrapped(
         "store.projector:Projector._next_batch", _rolled_out_at_once
     ),
