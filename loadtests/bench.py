@@ -21,6 +21,8 @@ class Sizes:
     """How much is measured. Times are in seconds."""
 
     pairs: int = PAIRS
+    rounds_factor_max: int = 3
+    """How many times as often servers are loaded at most, to have rounds the host left alone."""
     customers: int = 200_000
     """Whom checks, batches, audiences and lists ask about."""
     few_customers: int = 10_000
@@ -46,6 +48,7 @@ class Sizes:
 FULL: Final = Sizes()
 SHORT: Final = Sizes(
     pairs=1,
+    rounds_factor_max=1,
     customers=400,
     few_customers=400,
     many_customers=400,
@@ -125,8 +128,11 @@ class Bench:
         self._stack.close()
 
     def filled(self, customers: int, *, has_permissions: bool = True) -> Filled:
-        """Give an installation that has so many customers, its stores on the cores of clients."""
-        key = (customers, has_permissions)
+        """Give an installation that has so many customers, its stores on the cores of clients.
+
+        One that has permissions serves those who need none too.
+        """
+        key = (customers, has_permissions or (customers, True) in self._filled)
         if key not in self._filled:
             installation = self._installed()
             self._filled[key] = self._fill(installation, customers, has_permissions=has_permissions)

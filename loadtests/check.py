@@ -75,7 +75,14 @@ class Loads:
 
     def _job(self, targets: Sequence[Target], seconds: float, **others: int) -> Job:
         self._seed += 1
-        return Job(targets, seconds, self._sizes.warm_up_seconds, seed=self._seed, **others)
+        return Job(
+            targets,
+            seconds,
+            self._sizes.warm_up_seconds,
+            rounds_factor_max=self._sizes.rounds_factor_max,
+            seed=self._seed,
+            **others,
+        )
 
 
 def written_questions(filled: Filled) -> Path:

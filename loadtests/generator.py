@@ -37,9 +37,6 @@ OK: Final = "0"
 
 PERCENTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "max": 1.0}
 
-ROUNDS_FACTOR_MAX: Final = 3
-"""So many times the rounds that were asked for are done at the most, see `run`."""
-
 SETTLING_SHARE: Final = 0.1
 """So much of a slice goes by before anything counts."""
 
@@ -70,12 +67,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to load, for how long each. Of every `kept_every` answers one is kept."""
+    """What to load, for how long each. Of every `kept_every` answers one is kept.
+
+    Up to `rounds_factor_max` times the rounds that the time has room for are done, see `run`.
+    """
 
     targets: Sequence[Target]
     seconds: float
     warm_up_seconds: float
     slice_seconds: float = 0.5
+    rounds_factor_max: int = 1
     connections: int = 4
     calls_under_way: int = 32
     seed: int = 0
@@ -303,7 +304,7 @@ def run(job: Job, stolen: Callable[[], float] = stolen_seconds) -> list[Result]:
     """Load the targets in turn, the last first every other time, and give what became of each.
 
     A moment in which the host keeps the cores from this machine says nothing about a server. So
-    there are up to `ROUNDS_FACTOR_MAX` times as many rounds where some was stolen from, and those
+    there are up to `rounds_factor_max` times as many rounds where some was stolen from, and those
     of which least was stolen count. What the servers did in a round has no part in the choice.
     """
     lanes = [Lane(target, job) for target in job.targets]
@@ -312,7 +313,8 @@ def run(job: Job, stolen: Callable[[], float] = stolen_seconds) -> list[Result]:
     count = max(1, round(job.seconds / job.slice_seconds))
     seconds = job.seconds / count
     stolen_in: list[float] = []
-    while sum(not it for it in stolen_in) < count and len(stolen_in) < ROUNDS_FACTOR_MAX * count:
+    rounds_max = job.rounds_factor_max * count
+    while sum(not it for it in stolen_in) < count and len(stolen_in) < rounds_max:
         stolen_before = stolen()
         for lane in lanes[:: -1 if len(stolen_in) % 2 else 1]:
             lane.run(seconds, seconds * SETTLING_SHARE, is_counting=True)

@@ -16,7 +16,7 @@ import grpc
 from maywe.v1 import common_pb2, decision_pb2, decision_pb2_grpc
 
 from loadtests.cores import OTHER_CORES, on_cores
-from loadtests.generator import OK, ROUNDS_FACTOR_MAX, Job, Result
+from loadtests.generator import OK, Job, Result
 from loadtests.installation import BenchError, Server
 from loadtests.population import customer_id
 
@@ -47,7 +47,7 @@ def run(job: Job, cores: Collection[int] = OTHER_CORES) -> list[Result]:
             input=json.dumps(asdict(job)),
             capture_output=True,
             text=True,
-            timeout=ROUNDS_FACTOR_MAX * len(job.targets) * (job.warm_up_seconds + job.seconds)
+            timeout=job.rounds_factor_max * len(job.targets) * (job.warm_up_seconds + job.seconds)
             + GENERATOR_SECONDS_MAX,
             check=False,
         )
