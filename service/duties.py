@@ -13,6 +13,7 @@ from service.metrics.observing import OBSERVE_SECONDS, Observer
 from service.metrics.sampling import SAMPLE_SECONDS, SETTLE_SECONDS
 from service.metrics.watching import (
     follow_background,
+    follow_journal,
     follow_projector,
     follow_reader,
     follow_reconciler,
@@ -76,6 +77,7 @@ def _start_everywhere(application: Application) -> None:
         )
     if application.journal is not None:
         journal = application.journal
+        follow_journal(sampler, journal)
         background.repeat("journal", journal.write, WRITE_SECONDS, journal.wake)
     if application.signer is not None:
         signer = application.signer

@@ -105,19 +105,26 @@ DURATION_BOUNDS_SECONDS: Final = (
 EXECUTORS: Final = ("checks", "bulk", "writes", "imports", "watches", "control", "housekeeping")
 POSTGRESQL_READS: Final = "postgresql reads"
 
+JOURNAL_OUTCOMES: Final = ("written", "shed", "lost")
+"""What becomes of an answer that the journal is given."""
+
 TASKS: Final = (
     "bulk work",
     "callers",
     "catalogs",
     "counting",
     "erasures",
+    "journal",
+    "journal days",
     "lapses",
     "lease",
     "leases",
     "limits",
     "metrics",
     "observing",
+    "outbox",
     "projector",
+    "receipt keys",
     "reconciler",
     "refusals",
     "warming",

@@ -15,6 +15,7 @@ from service.metrics.labels import (
     DECIDING,
     DECISION_REASONS,
     EXECUTORS,
+    JOURNAL_OUTCOMES,
     METHOD_LABELS,
     OUTCOMES,
     POSTGRESQL_READS,
@@ -135,6 +136,20 @@ METRICS: Final = (
         "maywe_postgresql_reads_waiting",
         Kind.GAUGE,
         "Customers that wait to be read from PostgreSQL.",
+        servers=ANSWERING,
+    ),
+    Metric(
+        "maywe_journal_decisions_total",
+        Kind.COUNTER,
+        "Answers that the journal was given, by what became of them: `written`, `shed` for want of "
+        "room (of a sample; else the call is refused), or `lost`, which the log names.",
+        (_label("outcome", JOURNAL_OUTCOMES),),
+        ANSWERING,
+    ),
+    Metric(
+        "maywe_journal_decisions_waiting",
+        Kind.GAUGE,
+        "Answers that wait to be written into the journal.",
         servers=ANSWERING,
     ),
     Metric(

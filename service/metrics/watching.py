@@ -6,7 +6,8 @@ What lives here: which part of an application each metric comes from.
 from typing import Final
 
 from service.background import Background
-from service.metrics.labels import POSTGRESQL_READS, TASKS
+from service.journalling import Journal
+from service.metrics.labels import JOURNAL_OUTCOMES, POSTGRESQL_READS, TASKS
 from service.metrics.memory import NOT_KNOWN
 from service.metrics.meters import Meters
 from service.metrics.sampling import Sampler
@@ -29,6 +30,17 @@ def follow_reader(sampler: Sampler, reader: PermissionReader) -> None:
     sampler.follow_count("maywe_postgresql_reads_given_up_total", lambda: counts().calls_given_up)
     sampler.follow_count("maywe_shed_calls_total", lambda: counts().calls_shed, POSTGRESQL_READS)
     sampler.follow_gauge("maywe_postgresql_reads_waiting", lambda: counts().ids_waiting)
+
+
+def follow_journal(sampler: Sampler, journal: Journal) -> None:
+    """Follow what becomes of the answers that the journal is given."""
+    for outcome, read in zip(
+        JOURNAL_OUTCOMES,
+        (lambda: journal.written, lambda: journal.shed, lambda: journal.lost),
+        strict=True,
+    ):
+        sampler.follow_count("maywe_journal_decisions_total", read, outcome)
+    sampler.follow_gauge("maywe_journal_decisions_waiting", lambda: journal.waiting)
 
 
 def follow_projector(sampler: Sampler, projector: Projector) -> None:

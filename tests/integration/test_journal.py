@@ -34,6 +34,7 @@ from tests.integration.service_builders import (
     purchase,
     revocation,
 )
+from tests.metrics import scraped_until
 from tests.running import RunningMaywe, running_maywe
 
 pytestmark = pytest.mark.integration
@@ -249,6 +250,23 @@ def test_answers_that_race_with_writes_are_made_again_each_from_its_own_state(
     for answer in (*by_state.values(), *by_state_last.values()):
         assert list(replayed(maywe, answer.decision_id).differences) == [], answer
     assert sorted(answer.decision_id for answer in answers) == ids_in(maywe.application.engine)
+
+
+def test_what_became_of_answers_is_told(
+    database_url: str, redis_url: str, redis_namespace: str
+) -> None:
+    """As metrics: how many were written, and that none is left."""
+    stores = (database_url, redis_url, redis_namespace)
+    with running_maywe(*stores, journal="all", metrics_listen="127.0.0.1:0") as maywe:
+        maywe.publish(catalog())
+        for _ in range(3):
+            may_sms(maywe)
+        name = "maywe_journal_decisions_total"
+        told = scraped_until(
+            maywe.metrics_address, lambda found: found.value(name, outcome="written") == 3
+        )
+    assert told.value("maywe_journal_decisions_waiting") == 0
+    assert told.value(name, outcome="shed") == told.value(name, outcome="lost") == 0
 
 
 CHANGES = {

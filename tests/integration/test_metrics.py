@@ -106,6 +106,7 @@ def telling(
         redis_namespace,
         metrics_listen="127.0.0.1:0",
         reconciled_per_second="50",
+        journal="all",
     )
     with (
         open_application(settings, roles) as application,
