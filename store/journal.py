@@ -20,7 +20,8 @@ from decision.instants import Instant
 from decision.questions import ContactQuestion, ShareQuestion
 from decision.reasons import Reason
 from store.database import Query, Rows, run_transaction_asking
-from store.schema import customer, decision_journal, erasure
+from store.ledger_clock import read_now
+from store.schema import customer, decision_journal, journal_forgotten
 
 JOURNAL_LOCK: Final = 5_164_009
 """Advisory lock: shared by those who append, and had alone by who removes somebody."""
@@ -67,8 +68,8 @@ def append(engine: Engine, entries: Sequence[JournalEntry], *, is_repeat: bool) 
     attempts = count(int(is_repeat))
 
     def work(connection: Connection, answers: Sequence[Rows]) -> None:
-        _, [[newest]] = answers
-        _append(connection, entries, newest, is_repeat=next(attempts) > 0)
+        _, [[forgot_at]] = answers
+        _append(connection, entries, forgot_at, is_repeat=next(attempts) > 0)
 
     run_transaction_asking(engine, _BEGIN_APPENDING, work)
 
@@ -76,14 +77,14 @@ def append(engine: Engine, entries: Sequence[JournalEntry], *, is_repeat: bool) 
 _BEGIN_APPENDING: Final = (
     Query(text("SELECT pg_advisory_xact_lock_shared(:lock)"))(lock=JOURNAL_LOCK),
     # A statement of its own: who was removed before we had the lock is not to come back.
-    Query(select(func.max(erasure.c.completed_at)))(),
+    Query(select(journal_forgotten.c.forgot_at))(),
 )
 
 
 def _append(
     connection: Connection,
     entries: Sequence[JournalEntry],
-    newest_erasure: Instant | None,
+    forgot_at: Instant,
     *,
     is_repeat: bool,
 ) -> None:
@@ -92,7 +93,7 @@ def _append(
         entries = [entry for entry in entries if entry.decision_id not in there]
     if not entries:
         return
-    erased = _those_erased(connection, entries, newest_erasure)
+    erased = _those_erased(connection, entries, forgot_at)
     driver: psycopg.Cursor[Any] = connection.connection.cursor()  # type: ignore[assignment]  # SQLAlchemy types the driver's cursor loosely
     with driver as cursor, cursor.copy(_COPY) as copy:
         copy.write(_lines(entries, erased))
@@ -113,11 +114,11 @@ def _those_there(connection: Connection, entries: Iterable[JournalEntry]) -> set
 
 
 def _those_erased(
-    connection: Connection, entries: Sequence[JournalEntry], newest: Instant | None
+    connection: Connection, entries: Sequence[JournalEntry], forgot_at: Instant
 ) -> set[str]:
-    """Give the ids of nobody, if somebody was erased since the first of the entries."""
+    """Give the ids of nobody, if ids were forgotten since the first of the entries."""
     slack = ERASED_SECONDS * _MICROSECONDS_PER_SECOND
-    if newest is None or newest < min(entry.answered_at for entry in entries) - slack:
+    if forgot_at < min(entry.answered_at for entry in entries) - slack:
         return set()
     named = {entry.customer_id for entry in entries}
     known = connection.scalars(
@@ -259,8 +260,12 @@ def _read_answer(document: dict[str, Any]) -> Answer:
 
 
 def forget(connection: Connection, customer_ids: Collection[str]) -> None:
-    """Remove customer ids: that something was answered stays, and no longer about whom."""
+    """Remove customer ids: that something was answered stays, and no longer about whom.
+
+    Answers that still wait to be written find by the instant that they have to leave ids out too.
+    """
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": JOURNAL_LOCK})
+    connection.execute(update(journal_forgotten).values(forgot_at=read_now(connection)))
     connection.execute(
         update(decision_journal)
         .where(decision_journal.c.customer_id == func.any(list(customer_ids)))

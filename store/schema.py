@@ -128,7 +128,6 @@ erasure = Table(
     Column("completed_at", BigInteger, comment="none: personal data is still to be removed"),
     comment="who is erased, and how far; follows from erasure events but for its completion",
 )
-Index("erasure_by_completion", erasure.c.completed_at)
 Index(
     "erasure_under_way",
     erasure.c.recorded_at,
@@ -381,6 +380,14 @@ installation = Table(
     Column("system_identifier", Text, comment="of the server last seen; none: not seen yet"),
     Column("timeline", Text, comment="of the server last seen; none: not seen yet"),
     comment="what there is one of",
+)
+
+journal_forgotten = Table(
+    "journal_forgotten",
+    metadata,
+    Column("is_only_row", Boolean, primary_key=True),
+    Column("forgot_at", BigInteger, nullable=False, comment="0: never yet"),
+    comment="when ids were last removed from the journal; answers on their way leave them out too",
 )
 
 seen_database = Table(

@@ -10,7 +10,7 @@ import grpc
 import pytest
 import redis
 from maywe.v1 import common_pb2, decision_pb2, event_pb2, evidence_pb2, journal_pb2
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select, text, update
 
 from decision.answer import Answer
 from decision.errors import FieldFault, InvalidArgumentError, OverloadedError, UnavailableError
@@ -22,7 +22,7 @@ from service.journalling import Journal, JournalMode, decider_of
 from store import journal
 from store.clocks import wall_clock
 from store.journal import JournalEntry
-from store.schema import decision_journal
+from store.schema import decision_journal, erasure, journal_forgotten
 from tests.integration.command_line import one_line, run
 from tests.integration.erasing_builders import ANNA, ANNA_TOO, erase, left_of, live_a_life
 from tests.integration.service_builders import (
@@ -430,6 +430,15 @@ def test_whoever_is_erased_is_named_in_the_journal_no_more(
         written(maywe)
         erase(maywe, "asked-about-only")
         assert found(maywe, unknown.decision_id).customer_id == ""
+        # Or of whom an answer waits to be written, however long ago somebody else was erased.
+        with maywe.application.engine.begin() as connection:
+            connection.execute(update(erasure).values(completed_at=1))
+            connection.execute(update(journal_forgotten).values(forgot_at=1))
+        waiting = Journal(maywe.application.engine, JournalMode.ALL, 1.0)
+        waiting.add(Check("asked-about-only", CONTACT), decision_of("waiting"))
+        erase(maywe, "asked-about-only")
+        waiting.write()
+        assert found(maywe, "waiting").customer_id == ""
         assert left_of(maywe, client, ANNA, ANNA_TOO, "asked-about-only") == []
 
 

@@ -35,11 +35,17 @@ CREATE INDEX decision_journal_by_customer ON decision_journal (customer_id);
 CREATE TABLE decision_journal_default PARTITION OF decision_journal DEFAULT;
 """
 
-# Whoever writes to the journal looks whether somebody was erased in the meantime.
-_ERASURES_BY_COMPLETION: Final = "CREATE INDEX erasure_by_completion ON erasure (completed_at)"
+# Whoever writes to the journal looks whether ids were removed from it in the meantime.
+_FORGOTTEN: Final = """
+CREATE TABLE journal_forgotten (
+    is_only_row boolean PRIMARY KEY CHECK (is_only_row),
+    forgot_at bigint NOT NULL
+);
+INSERT INTO journal_forgotten VALUES (true, 0);
+"""
 
 
 def upgrade() -> None:
-    """Add the journal, with a partition for whatever has no other."""
+    """Add the journal, with a partition for whatever has no other, and when ids left it."""
     op.execute(_JOURNAL)
-    op.execute(_ERASURES_BY_COMPLETION)
+    op.execute(_FORGOTTEN)
