@@ -15,11 +15,12 @@ import grpc
 
 from decision.errors import ErrorCode, MayweError, OverloadedError
 from service.access.refusals import Refusal
+from service.access.roles import UNIDENTIFIED
 from service.admitting_executor import AdmittingExecutor
 from service.errors import ShuttingDownError, abort
 from service.guards import EXECUTOR_ATTRIBUTE, Watchers
 from service.instruments import Instruments
-from service.logs.failures import NOBODY_IDENTIFIED, FailureLog
+from service.logs.failures import FailureLog
 from service.logs.requests import serving
 from service.metrics.labels import EXECUTORS, METHODS
 
@@ -198,7 +199,7 @@ class _Noted:
             self._meter.shed(code)
         if code is ErrorCode.OVERLOADED and self._executor in EXECUTORS:
             self._meters.count("maywe_shed_calls_total", self._executor)
-        self._refusals.add(Refusal("", NOBODY_IDENTIFIED, self._method, code.name))
+        self._refusals.add(Refusal("", UNIDENTIFIED, self._method, code.name))
 
 
 def _refusal(

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from decision.errors import InvalidArgumentError, PublicationRefusedError
-from service.access.roles import Caller, CallerLimits, Callers, Matcher, is_name, read_role
+from service.access.roles import (
+    RESERVED_NAMES,
+    Caller,
+    CallerLimits,
+    Callers,
+    Matcher,
+    is_name,
+    read_role,
+)
 from service.documents import Format, read_document
 
 CERTIFICATE_FIELDS: Final = ("uri", "dns", "common_name")
@@ -67,7 +75,10 @@ def _read_entry(entry: object) -> tuple[Matcher, Caller]:
         raise ValueError(problem)
     name = entry.get("name")
     if not isinstance(name, str) or not is_name(name):
-        problem = "name: a text of 1 to 128 characters without control characters is needed"
+        problem = (
+            "name: a text of 1 to 128 characters without control characters is needed, and none of "
+            + ", ".join(sorted(RESERVED_NAMES))
+        )
         raise ValueError(problem)
     roles = entry.get("roles")
     if not isinstance(roles, list) or not roles or not all(isinstance(one, str) for one in roles):

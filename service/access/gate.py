@@ -26,7 +26,7 @@ from service.access.keys import KeySet
 from service.access.limits import Limiter, OfOthers
 from service.access.own import IsOnePerson
 from service.access.refusals import Refusal, RefusalLog
-from service.access.roles import Caller, CallerLimits, Callers
+from service.access.roles import UNIDENTIFIED, Caller, CallerLimits, Callers
 from service.access.strangers import Strangers, host_of
 from service.access.table import IN_FULL, TABLE, Open, Rule
 from service.access.tokens import TokenRules, Tokens
@@ -180,7 +180,7 @@ class Gate:
         else:
             # Hosts are told apart, and not named: an address is a person's as well.
             key = "" if context is None else host_of(context.peer())
-            self._refusals.add(Refusal(key, "somebody unidentified", method, str(error)))
+            self._refusals.add(Refusal(key, UNIDENTIFIED, method, str(error)))
 
     def _identify(self, context: grpc.ServicerContext) -> Caller:
         for name, value in context.invocation_metadata():

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from service.access.roles import OTHERS
+
 REPEATS_LOG_SECONDS: Final = 1.0
 """How far apart refusals of one kind are logged."""
 
@@ -28,7 +30,7 @@ class Refusal(NamedTuple):
     reason: str
 
 
-_OTHERS: Final = Refusal("", "others", "several calls", "several reasons")
+_OTHERS: Final = Refusal("", OTHERS, "several calls", "several reasons")
 
 
 class _Repeats:

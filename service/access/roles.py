@@ -58,6 +58,16 @@ def read_role(text: str) -> CallerRole:
     return CallerRole(kind, of)
 
 
+CUSTOMER_NAME: Final = "customer"
+"""What stands for the name of every customer wherever it is kept: their own is personal data."""
+
+NAMELESS: Final = "somebody without a role"
+UNIDENTIFIED: Final = "somebody unidentified"
+OTHERS: Final = "others"
+
+RESERVED_NAMES: Final = frozenset({CUSTOMER_NAME, NAMELESS, UNIDENTIFIED, OTHERS})
+"""What is recorded and logged instead of a name may be nobody's own."""
+
 NAME_LENGTH_MAX: Final = 128
 
 
@@ -67,13 +77,12 @@ def is_name(text: str) -> bool:
     A character that is none, such as half of one, could not be kept in the ledger, and what begins
     a new line somewhere could be taken for another one in a log.
     """
-    return 0 < len(text) <= NAME_LENGTH_MAX and text.isprintable() and text == text.strip()
-
-
-CUSTOMER_NAME: Final = "customer"
-"""What stands for the name of every customer wherever it is kept: their own is personal data."""
-
-NAMELESS: Final = "somebody without a role"
+    return (
+        0 < len(text) <= NAME_LENGTH_MAX
+        and text.isprintable()
+        and text == text.strip()
+        and text not in RESERVED_NAMES
+    )
 
 
 class CallerLimits(NamedTuple):

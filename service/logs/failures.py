@@ -9,14 +9,13 @@ from typing import Final
 from decision.errors import ErrorCode, MayweError
 from service.access.gate import calling
 from service.access.refusals import Refusal, RefusalLog
+from service.access.roles import UNIDENTIFIED
 from service.metrics.meters import Meters
 
 LOGGED: Final = frozenset(
     {ErrorCode.OVERLOADED, ErrorCode.SHUTTING_DOWN, ErrorCode.STORE_UNAVAILABLE}
 )
 """What is logged here; an incident is logged where it becomes a status (`service.errors`)."""
-
-NOBODY_IDENTIFIED: Final = "somebody unidentified"
 
 
 class FailureLog:
@@ -35,5 +34,5 @@ class FailureLog:
         if error.code is ErrorCode.CALLER_LIMIT:
             self._meters.count("maywe_shed_calls_total", "caller")
         elif error.code in LOGGED:
-            name = calling() or NOBODY_IDENTIFIED
+            name = calling() or UNIDENTIFIED
             self._refusals.add(Refusal(name, name, self._method, error.code.name))

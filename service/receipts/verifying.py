@@ -40,7 +40,7 @@ def verify_receipt(text: str, keys: Mapping[str, Ed25519PublicKey]) -> Mapping[s
         raise ReceiptError(message)
     try:
         header = jwt.get_unverified_header(text)
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, ValueError) as error:
         message = "it is no signed receipt"
         raise ReceiptError(message) from error
     if header.get("alg") != ALGORITHM or header.get("typ") != RECEIPT_TYPE or "crit" in header:
@@ -58,7 +58,9 @@ def verify_receipt(text: str, keys: Mapping[str, Ed25519PublicKey]) -> Mapping[s
     except jwt.PyJWTError as error:
         message = "it is no receipt that can be read"
         raise ReceiptError(message) from error
-    if claims.get("version") != FORMAT_VERSION:
+    version = claims.get("version")
+    # By its type too: true equals 1 in Python.
+    if type(version) is not int or version != FORMAT_VERSION:
         message = "it is of a version that is not known here"
         raise ReceiptError(message)
     return claims

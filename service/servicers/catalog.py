@@ -16,6 +16,7 @@ from decision.errors import (
     UnavailableError,
 )
 from service.access.gate import calling
+from service.access.roles import CUSTOMER_NAME
 from service.application import Application
 from service.conversion.catalogs import (
     fault_message,
@@ -137,6 +138,8 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         if request.hand_in and not caller:
             problem = "needs callers that are identified, so that two can be told apart"
             raise InvalidArgumentError(FieldFault("hand_in", problem))
+        if request.hand_in:
+            _refuse_customer(caller)
         found = preview(
             self._application.engine,
             self._application.catalogs,
@@ -208,7 +211,18 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
 
 def _publisher(said: str, caller: str) -> str:
     """Give who publishes: the caller, where callers are identified, and nobody else."""
+    _refuse_customer(caller)
     if caller and said not in ("", caller):
         message = "the publisher is the caller and nobody else: leave it out"
         raise NotPermittedError(message)
     return caller or said
+
+
+def _refuse_customer(caller: str) -> None:
+    """Let nobody answer for a catalog under the one name that all customers have."""
+    if caller == CUSTOMER_NAME:
+        message = (
+            "a catalog is answered for by name, and who is a customer too is recorded without one: "
+            "use a token without a role customer:<id>"
+        )
+        raise NotPermittedError(message)

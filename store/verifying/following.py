@@ -194,6 +194,16 @@ _QUESTIONS: Final = (
         "what is personal of whom it erased is there again, or still",
     ),
     _Question(
+        # Both are one transaction.
+        """
+        SELECT erasure.event_id FROM erasure WHERE completed_at IS NULL AND NOT EXISTS (
+            SELECT FROM subject JOIN customer ON customer.subject = subject.number
+            WHERE subject.root = erasure.root
+        ) ORDER BY 1 LIMIT 1
+        """,
+        "it is said to be under way, and what it erases is gone",
+    ),
+    _Question(
         """
         SELECT (
             SELECT event_id FROM merge_link

@@ -183,6 +183,21 @@ class TestSettings:
         assert publish(petrova, document) is grpc.StatusCode.OK
 
     @pytest.mark.parametrize("system", [{"is_four_eyes": "true"}], indirect=True)
+    def test_nobody_is_two_by_being_a_customer_too(self, system: Guarded) -> None:
+        """Whoever has no name of their own neither hands in nor publishes."""
+        roles = ("catalog.editor", "catalog.publisher", "customer:anna")
+        anna = system.token(*roles, subject="ivanova")
+        fields = {"document": json.dumps(catalog())}
+        for method, others in (
+            ("PreviewPublication", {"hand_in": True}),
+            ("Publish", {"publication_id": "one"}),
+        ):
+            ended = system.ended_with(anna, "CatalogService", method, **fields, **others)
+            assert ended is DENIED, method
+        preview = system.ended_with(anna, "CatalogService", "PreviewPublication", **fields)
+        assert preview is grpc.StatusCode.OK
+
+    @pytest.mark.parametrize("system", [{"is_four_eyes": "true"}], indirect=True)
     def test_what_was_handed_in_counts_for_the_next_publication_alone(
         self, system: Guarded
     ) -> None:

@@ -7,10 +7,11 @@ import grpc
 import pytest
 import redis
 from maywe.v1 import common_pb2, consent_pb2, event_pb2, writer_pb2
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from service import erasing as service_erasing
 from store.schema import erasure
+from store.verifying import verify
 from tests.integration.chain_verifier import faults, load
 from tests.integration.erasing_builders import (
     ANNA,
@@ -60,6 +61,17 @@ def test_the_proof_is_left(maywe: RunningMaywe) -> None:
     after = [row for row in stored["event"] if row["kind"] != "erasure"]
     assert after == before
     assert len(stored["event"]) == len(before) + 1
+
+
+def test_an_erasure_whose_completion_is_taken_back_is_found(maywe: RunningMaywe) -> None:
+    """When data was destroyed is part of the proof (152-FZ, article 21)."""
+    live_a_life(maywe)
+    event_id = erase(maywe).event_id
+    engine, url = maywe.application.engine, maywe.application.stores.addresses.postgres_url
+    assert verify(engine, url).faults == []
+    with engine.begin() as connection:
+        connection.execute(update(erasure).values(completed_at=None))
+    assert [fault.event_id for fault in verify(engine, url).faults] == [event_id]
 
 
 def test_whoever_is_erased_is_answered_as_unknown(maywe: RunningMaywe) -> None:

@@ -307,6 +307,7 @@ def test_a_receipt_in_which_anything_was_changed_does_not_hold(receipts: Receipt
     heads += [{**head, "alg": "none"}, {**head, "crit": ["exp"]}]
     forged += [f"{encoded(json.dumps(one).encode())}.{payload}.{signature}" for one in heads]
     forged += [f"{header}.{payload}.", f"{header}.{payload}", "", "a.b.c", receipt[:-3] + "AAA"]
+    forged.append(f"\ud800{receipt}")
     unsigned = encoded(json.dumps({**head, "alg": "none"}).encode())
     forged.append(f"{unsigned}.{payload}.")
     for one in forged:
@@ -323,7 +324,8 @@ def test_what_the_same_key_signs_and_is_no_receipt_does_not_pass_for_one(tmp_pat
     put(tmp_path / "keys.pem", pem_of(key))
     keys = read_signing_keys(pem_of(key))
     claims = {"jti": "d", "iat": 1, "version": 1}
-    for kind, written in (("JWT", claims), ("maywe-receipt+jwt", {**claims, "version": 2})):
+    others = [("maywe-receipt+jwt", {**claims, "version": version}) for version in (2, True, 1.0)]
+    for kind, written in (("JWT", claims), *others):
         signed = jwt.encode(written, key, "EdDSA", {"kid": keys.key_id, "typ": kind})
         with pytest.raises(ReceiptError):
             verify_receipt(signed, keys.public_keys)

@@ -16,7 +16,15 @@ from decision.errors import OverloadedError, UnavailableError, UnidentifiedError
 from service.access.callers_file import CallersFileError, read_callers
 from service.access.keys import KeySet, KeySetError
 from service.access.limits import Limiter
-from service.access.roles import Caller, CallerLimits, CallerRole, Callers, RoleKind, read_role
+from service.access.roles import (
+    RESERVED_NAMES,
+    Caller,
+    CallerLimits,
+    CallerRole,
+    Callers,
+    RoleKind,
+    read_role,
+)
 from service.access.tokens import TokenRules, Tokens
 from service.setting_readers import TOKEN_ALGORITHMS
 from tests.authority import AUDIENCE, ISSUER, TokenIssuer
@@ -84,10 +92,20 @@ def test_what_is_kept_ends_with_the_token(issuer: TokenIssuer) -> None:
 
 
 @pytest.mark.parametrize(
-    "subject", ["", " crm", "c\nrm", "c\u2028rm", "c\u0085rm", "crm\ud800", "x" * 129]
+    "subject",
+    [
+        "",
+        " crm",
+        "c\nrm",
+        "c\u2028rm",
+        "c\u0085rm",
+        "crm\ud800",
+        "x" * 129,
+        *sorted(RESERVED_NAMES),
+    ],
 )
 def test_a_subject_that_is_no_name_is_nobodys(issuer: TokenIssuer, subject: str) -> None:
-    """It would be recorded and logged: on one line, in characters that are some."""
+    """It is recorded and logged: on one line, in characters that are some, and for nobody else."""
     with pytest.raises(UnidentifiedError):
         _tokens(issuer).caller_of(f"Bearer {issuer.token(['writer'], subject)}")
 
@@ -267,6 +285,7 @@ def test_a_role_may_name_anybody_whose_id_has_a_colon() -> None:
         ("{name: a, roles: [], certificate: {uri: u}}", "roles"),
         ("{name: a, roles: [boss], certificate: {uri: u}}", "'boss' is no role"),
         ("{roles: [writer], certificate: {uri: u}}", "name"),
+        ("{name: customer, roles: [writer], certificate: {uri: u}}", "name"),
         ("{name: a, roles: [writer], certificate: {uri: u}, streams: -1}", "streams"),
         ("{name: a, role: [writer], certificate: {uri: u}}", "role: no such field"),
         ("5", "object"),
