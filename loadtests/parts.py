@@ -13,6 +13,7 @@ from loadtests import (
     batch,
     check,
     importing,
+    journal,
     listing,
     memory,
     previewing,
@@ -28,6 +29,7 @@ from loadtests.figures import rounded
 
 PARTS: Final[Mapping[str, Callable[[Bench], Measured]]] = {
     "check": check.measure,
+    "journal": journal.measure,
     "batch": batch.measure,
     "audience": audience.measure,
     "streaming": streaming.measure,

@@ -139,11 +139,17 @@ class Journal:
             self.wake.set()
 
     def write(self, stop: threading.Event | None = None) -> None:
-        """Write what waits. Raises UnavailableError, and keeps it, without PostgreSQL."""
+        """Write what waits. Raises UnavailableError, and keeps it, without PostgreSQL.
+
+        What comes meanwhile is left for the next time: written at once it would be a few rows at a
+        time, each few of them at the cost of a transaction.
+        """
         self._tell_of_losses()
-        while stop is None or not stop.is_set():
+        is_more = True
+        while is_more and (stop is None or not stop.is_set()):
             if not self._entries:
                 self._take()
+            is_more = len(self._entries) >= ENTRIES_PER_WRITE_MAX
             if not self._entries:
                 return
             try:

@@ -497,6 +497,25 @@ def test_what_could_not_be_written_is_written_later_and_once(
     assert (taken.waiting, taken.lost) == (0, 0)
 
 
+def test_what_comes_while_it_is_written_waits_for_the_next_time(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under load there is always something; a transaction for each few rows costs the most."""
+    real = journal.append
+    taken = Journal(engine, JournalMode.ALL, 1.0)
+
+    def interrupted(engine: Engine, entries: Sequence[JournalEntry], *, is_repeat: bool) -> None:
+        taken.add(Check("ivan", CONTACT), decision_of(f"d-{taken.written + 1}"))
+        real(engine, entries, is_repeat=is_repeat)
+
+    monkeypatch.setattr("store.journal.append", interrupted)
+    taken.add(Check("ivan", CONTACT), decision_of("d-0"))
+    taken.write()
+    assert (taken.written, taken.waiting) == (1, 1)
+    taken.write()
+    assert (taken.written, taken.waiting) == (2, 1)
+
+
 def test_of_a_sample_what_there_is_no_room_for_is_counted_and_told(
     no_postgresql: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
