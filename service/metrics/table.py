@@ -349,6 +349,13 @@ METRICS: Final = (
         "Processes of the port that died and were started again.",
         is_of_parent=True,
     ),
+    Metric(
+        "maywe_process_start_time_seconds",
+        Kind.GAUGE,
+        "When the server began, in seconds since 1970: its process, or the parent of several. It "
+        "changes when the whole server is started again.",
+        is_of_parent=True,
+    ),
 )
 """Every metric that there is."""
 
