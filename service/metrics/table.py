@@ -317,7 +317,8 @@ METRICS: Final = (
     Metric(
         "maywe_background_failures_total",
         Kind.COUNTER,
-        "Pieces of background work that failed and were tried again, by task.",
+        "Pieces of background work that failed and were tried again, by task. Of `bulk work` only "
+        "where it has no processes of its own (`MAYWE_BULK_PROCESSES` is 0): theirs only log it.",
         (_label("task", TASKS),),
     ),
     Metric(

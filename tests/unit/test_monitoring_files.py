@@ -11,10 +11,11 @@ import yaml
 
 from decision.errors import ErrorCode
 from service.metrics.document import DOCUMENT, with_table
-from service.metrics.labels import OUTCOMES
+from service.metrics.labels import OUTCOMES, TASKS
 from service.metrics.memory import LAYOUT
 from service.metrics.metric import EVERYWHERE, Kind
 from service.metrics.table import BY_NAME, METRICS
+from service.metrics.watching import OTHER_TASK
 from tests.promql import Checker, labels_in
 
 ROOT: Final = Path(__file__).parents[2]
@@ -164,3 +165,14 @@ def test_reasons_have_the_status_that_the_contract_says() -> None:
             said[name] = status[1]
     counted = {reason: code for code, reason in OUTCOMES if reason and reason != "CALLER_GONE"}
     assert counted == said
+
+
+def test_every_task_in_the_background_is_counted_by_its_name() -> None:
+    """A new one has to be given its label, or it would be told as `other`."""
+    text = "".join(
+        (ROOT / "service" / name).read_text(encoding="utf-8")
+        for name in ("duties.py", "composition.py", "bulk.py")
+    )
+    named = re.findall(r"\.repeat\(\s*\"([^\"]+)\"", text)
+    assert len(named) == len(re.findall(r"\.repeat\(", text)), "each as it stands in the code"
+    assert {*named, OTHER_TASK} == set(TASKS)
