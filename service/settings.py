@@ -88,10 +88,13 @@ class Settings:
         return not self.postgres_url
 
 
-def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Settings:
+def read_settings(
+    flags: Mapping[str, str | None], environment: Mapping[str, str], *, is_redis_needed: bool = True
+) -> Settings:
     """Read the settings: a flag (by field name) goes before the environment, that before a default.
 
-    In the environment what is given itself goes before the file in which it is.
+    In the environment what is given itself goes before the file in which it is. Unless
+    `is_redis_needed`, a PostgreSQL may be given without a Redis.
 
     Raises SettingsError.
     """
@@ -109,7 +112,7 @@ def read_settings(flags: Mapping[str, str | None], environment: Mapping[str, str
             message = f"{where}: {error}"
             raise SettingsError(message) from error
     settings = Settings(**values)
-    _refuse_what_does_not_fit(settings)
+    _refuse_what_does_not_fit(settings, is_redis_needed=is_redis_needed)
     refuse_half_credentials(settings)
     return settings
 
@@ -155,8 +158,9 @@ def refuse_secrets_in(flags: Mapping[str, str | None]) -> None:
             )
 
 
-def _refuse_what_does_not_fit(settings: Settings) -> None:
-    if bool(settings.postgres_url) != bool(settings.redis_url):
+def _refuse_what_does_not_fit(settings: Settings, *, is_redis_needed: bool) -> None:
+    is_one_missing = bool(settings.postgres_url) != bool(settings.redis_url)
+    if is_one_missing and (is_redis_needed or not settings.postgres_url):
         _refuse(
             "give both --postgres-url and --redis-url (MAYWE_POSTGRES_URL, MAYWE_REDIS_URL), "
             "or neither for the embedded servers"

@@ -17,16 +17,23 @@ TARGET_LABELS: Final = frozenset({"instance", "job"})
 """Labels that whoever scrapes adds."""
 
 RATES: Final = frozenset({"increase", "rate"})
+_LITTLE: Final = frozenset({"==", "<", "<="})
 _PARTS: Final = ("_bucket", "_count", "_sum")
 _VARIABLE: Final = "$"
 
 
 class Checker:
-    """Walks one expression: `problems` are what it names wrongly, `metrics` what it names."""
+    """Walks one expression: `problems` are what it names wrongly, `metrics` what it names.
+
+    Of these, `found_low` are compared for being little, which they never are while nobody tells
+    them, and `found_missing` are looked for by their absence.
+    """
 
     def __init__(self, text: str) -> None:
         self.problems: list[str] = []
         self.metrics: set[str] = set()
+        self.found_low: set[str] = set()
+        self.found_missing: set[str] = set()
         try:
             parsed = promql_parser.parse(text.replace("$__rate_interval", "5m"))
         except ValueError as error:
@@ -92,7 +99,11 @@ class Checker:
         return named & inner if is_by else inner - named
 
     def _joined(self, found: Any) -> frozenset[str]:
+        before, self.metrics = self.metrics, set()
         left = self._labels(found.lhs, is_in_rate=False)
+        if str(found.op) in _LITTLE:
+            self.found_low |= self.metrics
+        self.metrics |= before
         right = self._labels(found.rhs, is_in_rate=False)
         if found.modifier is not None and found.modifier.matching is not None:
             self._check_named(frozenset(found.modifier.matching.labels), left | right)
@@ -101,10 +112,15 @@ class Checker:
     def _called(self, found: Any) -> frozenset[str]:
         name = found.func.name
         labels: frozenset[str] = frozenset()
+        if name == "absent":
+            # A counter too, as nothing of its value is told.
+            (argument,) = found.args
+            metric, _ = _metric_of(argument.name)
+            self._selected(argument, is_in_rate=metric is None or metric.kind is not Kind.GAUGE)
+            self.found_missing |= {argument.name} & self.metrics
+            return frozenset()
         for argument in found.args:
             labels |= self._labels(argument, is_in_rate=name in RATES)
-        if name == "absent":
-            return frozenset()
         if name == "histogram_quantile":
             self._check_named(frozenset({"le"}), labels)
             return labels - {"le"}

@@ -7,16 +7,20 @@ refused. Nothing is left out of the counts.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from service.access.roles import OTHERS
+from service.logs.requests import request_id
 
 REPEATS_LOG_SECONDS: Final = 1.0
 """How far apart refusals of one kind are logged."""
 
 KINDS_MAX: Final = 10_000
 """Beyond these no kinds are told apart until the next time of logging, only counted together."""
+
+REQUEST_IDS_MAX: Final = 5
+"""So many calls of what is logged together are named by the ids of their requests."""
 
 _logger = logging.getLogger(__name__)
 
@@ -34,11 +38,22 @@ _OTHERS: Final = Refusal("", OTHERS, "several calls", "several reasons")
 
 
 class _Repeats:
-    __slots__ = ("count", "logged_at")
+    __slots__ = ("count", "logged_at", "request_ids")
 
     def __init__(self, logged_at: float) -> None:
+        self.begin(logged_at)
+
+    def begin(self, logged_at: float) -> None:
+        """Begin to count after a line of the log."""
         self.logged_at = logged_at
         self.count = 0
+        self.request_ids: list[str] = []
+
+    def add(self) -> None:
+        """Count a call, which this thread serves."""
+        self.count += 1
+        if len(self.request_ids) < REQUEST_IDS_MAX and (request := request_id()):
+            self.request_ids.append(request)
 
 
 class RefusalLog:
@@ -51,13 +66,16 @@ class RefusalLog:
         self._repeats: dict[Refusal, _Repeats] = {}
 
     def add(self, refusal: Refusal) -> None:
-        """Log a refusal, or count it to those of its kind that were a moment ago."""
+        """Log a refusal, or count it to those of its kind that were a moment ago.
+
+        In the thread of the call, so that the request is known by its id.
+        """
         with self._lock:
             if refusal not in self._repeats and len(self._repeats) >= KINDS_MAX:
                 refusal = _OTHERS
             repeats = self._repeats.get(refusal)
             if repeats is not None:
-                repeats.count += 1
+                repeats.add()
                 return
             self._repeats[refusal] = _Repeats(self._clock())
         _log(refusal, 1)
@@ -71,25 +89,28 @@ class RefusalLog:
                 for refusal, repeats in self._repeats.items()
                 if now - repeats.logged_at >= REPEATS_LOG_SECONDS
             ]
-            counts = []
+            counted = []
             for refusal, repeats in due:
                 if repeats.count:
-                    counts.append((refusal, repeats.count))
-                    repeats.logged_at, repeats.count = now, 0
+                    counted.append((refusal, repeats.count, repeats.request_ids))
+                    repeats.begin(now)
                 else:
                     del self._repeats[refusal]
-        for refusal, count in counts:
-            _log(refusal, count)
+        for refusal, count, request_ids in counted:
+            _log(refusal, count, request_ids)
 
 
-def _log(refusal: Refusal, count: int) -> None:
+def _log(refusal: Refusal, count: int, request_ids: Sequence[str] | None = None) -> None:
+    """Log refusals of one kind, with ids where this thread serves none of these calls."""
     times = "" if count == 1 else f" ({count} times)"
-    fields = {
+    fields: dict[str, object] = {
         "method": refusal.method,
         "caller": refusal.name,
         "reason": refusal.reason,
         "count": count,
     }
+    if request_ids is not None:
+        fields["request_ids"] = request_ids
     _logger.warning(
         "refused %s to %s: %s%s",
         refusal.method,

@@ -7,7 +7,7 @@ line what keeps it from starting.
 import gc
 import os
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final
 
 import click
@@ -44,14 +44,16 @@ from service.tracing import TracingError, TracingSettings, check_tracing
 _FIELDS: Final = frozenset(setting.name for setting in SETTINGS)
 
 
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+def with_settings(
+    command: Callable[..., None], *, is_redis_needed: bool = True
+) -> Callable[..., None]:
     """Give a command a flag for every setting, and hand it the settings and its own options."""
 
     @wraps(command)
     def with_flags(**flags: Any) -> None:  # noqa: ANN401 - the flags that follow from the table
         options = {name: flags.pop(name) for name in flags.keys() - _FIELDS}
         try:
-            settings = read_settings(flags, os.environ)
+            settings = read_settings(flags, os.environ, is_redis_needed=is_redis_needed)
             refuse_secrets_in(flags)
         except SettingsError as error:
             raise trouble(str(error), Exit.USAGE) from error
@@ -170,7 +172,7 @@ def _serve(settings: Settings, roles: frozenset[Role]) -> None:
     is_flag=True,
     help="Take the steps too for which nothing of maywe may be running: you have stopped it all.",
 )
-@with_settings
+@partial(with_settings, is_redis_needed=False)
 def migrate_command(settings: Settings, *, is_alone: bool) -> None:
     """Bring the database to the newest schema."""
     was_behind = migrate(settings, is_alone=is_alone)

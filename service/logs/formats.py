@@ -26,6 +26,8 @@ CAUSES_MAX: Final = 10
 FRAMES_MAX: Final = 50
 """Of the trace of each exception; the innermost ones."""
 
+_MIGRATIONS: Final = "alembic.runtime.migration"
+
 _TEXT: Final = "%(asctime)s %(levelname)s {}%(name)s: %(message)s"
 
 _OURS: Final = (UnavailableError, OverloadedError)
@@ -38,6 +40,12 @@ def set_up_logs(level: str, chosen: str, process: str = "") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter(process) if is_json else TextFormatter(process))
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.getLogger(_MIGRATIONS).addFilter(_is_of_a_step)
+
+
+def _is_of_a_step(record: logging.LogRecord) -> bool:
+    """Tell whether a line of Alembic says more than on what it works, as it does at each look."""
+    return record.levelno > logging.INFO or record.msg.startswith("Running")
 
 
 class JsonFormatter(logging.Formatter):

@@ -4,6 +4,7 @@ What lives here: adding up. Series that are 0 are told as well, so that a rate b
 does: but for those of methods that this port does not serve, and outcomes of calls that are rare.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -67,13 +68,15 @@ class PortCollector(Collector):
         `processes` tells how many run, `restarts` how many died before. `settle` is called before
         anything is told.
         """
+        began_at = time.time()
         self._settle = settle
         self._memories = memories
         self._metrics = [metric for metric in METRICS if metric.servers & servers]
         self._services = services
-        self._of_parent = {
+        self._of_parent: dict[str, Callable[[], float]] = {
             "maywe_processes": processes,
             "maywe_process_restarts_total": restarts,
+            "maywe_process_start_time_seconds": lambda: began_at,
         }
 
     def collect(self) -> Iterator[Family]:

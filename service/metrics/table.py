@@ -317,7 +317,8 @@ METRICS: Final = (
     Metric(
         "maywe_background_failures_total",
         Kind.COUNTER,
-        "Pieces of background work that failed and were tried again, by task.",
+        "Pieces of background work that failed and were tried again, by task. Of `bulk work` only "
+        "where it has no processes of its own (`MAYWE_BULK_PROCESSES` is 0): theirs only log it.",
         (_label("task", TASKS),),
     ),
     Metric(
@@ -347,6 +348,13 @@ METRICS: Final = (
         "maywe_process_restarts_total",
         Kind.COUNTER,
         "Processes of the port that died and were started again.",
+        is_of_parent=True,
+    ),
+    Metric(
+        "maywe_process_start_time_seconds",
+        Kind.GAUGE,
+        "When the server began, in seconds since 1970: its process, or the parent of several. It "
+        "changes when the whole server is started again.",
         is_of_parent=True,
     ),
 )

@@ -108,6 +108,23 @@ def test_every_value_is_in_the_schema_and_described() -> None:
         ({"access": {"clientCaSecret": {"name": ""}}}, "/access"),
         ({"access": {"tokens": {"keysUrl": "https://issuer"}}}, "/access/tokens"),
         ({"access": {"tokens": {"keysUrl": "http://issuer"}}}, "/access/tokens/keysUrl"),
+        (
+            {
+                "access": {
+                    "tokens": {
+                        "keysUrl": "https://issuer",
+                        "keysSecret": {"name": "keys"},
+                        "issuer": "https://issuer",
+                        "audience": "maywe",
+                    }
+                }
+            },
+            "/access/tokens",
+        ),
+        ({"nameOverride": "A_B"}, "/nameOverride"),
+        ({"nameOverride": "a."}, "/nameOverride"),
+        ({"fullnameOverride": "A_B"}, "/fullnameOverride"),
+        ({"fullnameOverride": "1st"}, "/fullnameOverride"),
         ({"control": {"certificateSecret": {"name": ""}}}, "/control/certificateSecret/name"),
         ({"settings": {"MAYWE_POSTGRES_URL": "postgresql://u:p@h/d"}}, "'MAYWE_POSTGRES_URL'"),
         ({"settings": {"MAYWE_LISTEN": "0.0.0.0:1"}}, "'MAYWE_LISTEN'"),

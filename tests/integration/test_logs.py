@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from sqlalchemy import text
 from service.logs.formats import JsonFormatter
 from service.logs.requests import REQUEST_ID, TRACE_PARENT
 from store.token import Token, decode_token
-from tests.authority import AUDIENCE, ISSUER, TokenIssuer
+from tests.authority import AUDIENCE, ISSUER, CertificateAuthority, TokenIssuer
 from tests.integration.service_builders import catalog, purchase
 from tests.integration.test_serving import check, serving_process
 from tests.running import RunningMaywe, running_maywe
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.integration
 GIVEN: Final = "dialer-7f/0042"
 TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 CUSTOMER_ID: Final = "+7 916 000-00-00"
+SECONDS_MAX: Final = 30.0
 
 
 class Written(logging.Handler):
@@ -183,3 +185,41 @@ def test_a_process_writes_json_lines_and_nothing_of_what_was_asked_wrongly(
     assert all(line.keys() >= {"time", "level", "logger", "message", "pid"} for line in lines)
     assert "shutting down" in [line["message"] for line in lines]
     assert GIVEN not in errors.read_text()
+    assert not [line for line in lines if line["message"].startswith("Context impl")]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_failed_handshakes_leave_the_log_as_it_is(
+    database_url: str, redis_url: str, redis_namespace: str, tmp_path: Any, processes: int
+) -> None:
+    """Whoever opens connections to a port of TLS writes nothing; lines of it all are JSON."""
+    authority = CertificateAuthority(tmp_path)
+    server = authority.issue("server", addresses=["127.0.0.1"])
+    issuer = TokenIssuer(tmp_path / "keys.json")
+    errors = tmp_path / "errors"
+    options = [
+        f"--postgres-url={database_url}",
+        f"--redis-url={redis_url}",
+        f"--redis-namespace={redis_namespace}",
+        f"--tls-certificate-file={server.certificate}",
+        f"--tls-key-file={server.key}",
+        f"--token-keys={issuer.file}",
+        f"--token-issuer={ISSUER}",
+        f"--token-audience={AUDIENCE}",
+        f"--processes={processes}",
+    ]
+    with (
+        errors.open("w") as file,
+        serving_process("decision", *options, errors=file) as (process, address),
+    ):
+        host, _, port = address.rpartition(":")
+        for sent in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05nosuch") * 2:
+            with socket.create_connection((host, int(port)), SECONDS_MAX) as connection:
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):
+                    pass
+        process.terminate()
+        assert process.wait(60) == 0
+    lines = [json.loads(line) for line in errors.read_text().splitlines()]
+    assert "shutting down" in [line["message"] for line in lines]

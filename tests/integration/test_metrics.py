@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -119,6 +120,7 @@ def test_servers_tell_every_metric_of_the_table_with_its_labels(
     database_url: str, redis_url: str, redis_namespace: str
 ) -> None:
     """And nothing else: so what is held to the table is held to what servers tell."""
+    before = time.time()
     with telling(database_url, redis_url, redis_namespace, ALL_ROLES) as server:
         found = scraped_until(
             server.metrics_address,
@@ -129,6 +131,8 @@ def test_servers_tell_every_metric_of_the_table_with_its_labels(
         )
         open_metrics = scrape(server.metrics_address, is_open_metrics=True)
     assert open_metrics.values.keys() == found.values.keys()
+    began = "maywe_process_start_time_seconds"
+    assert before <= found.value(began) == open_metrics.value(began) <= time.time()
     kinds = {
         name if kind != "counter" else f"{name}_total": kind
         for name, kind in found.families.items()

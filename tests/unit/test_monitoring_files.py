@@ -11,10 +11,11 @@ import yaml
 
 from decision.errors import ErrorCode
 from service.metrics.document import DOCUMENT, with_table
-from service.metrics.labels import OUTCOMES
+from service.metrics.labels import OUTCOMES, TASKS
 from service.metrics.memory import LAYOUT
-from service.metrics.metric import Kind
-from service.metrics.table import METRICS
+from service.metrics.metric import EVERYWHERE, Kind
+from service.metrics.table import BY_NAME, METRICS
+from service.metrics.watching import OTHER_TASK
 from tests.promql import Checker, labels_in
 
 ROOT: Final = Path(__file__).parents[2]
@@ -44,6 +45,16 @@ def test_alerts_name_what_servers_tell(rule: Mapping[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
     texts = " ".join(rule["annotations"].values())
     assert set(labels_in(texts.replace("$value", ""))) <= found.labels
+
+
+def test_what_nobody_tells_is_missed() -> None:
+    """No comparison with little is true of nothing: an absence of the same servers raises one."""
+    checked = [Checker(rule["expr"]) for rule in alerts()]
+    missed = {BY_NAME[name].servers for found in checked for name in found.found_missing}
+    low = {name for found in checked for name in found.found_low}
+    assert low
+    assert not {name for name in low if BY_NAME[name].servers not in missed}
+    assert {frozenset({one}) for one in EVERYWHERE} <= missed
 
 
 @pytest.mark.parametrize("target", [pytest.param(one, id=title) for title, one in targets()])
@@ -154,3 +165,14 @@ def test_reasons_have_the_status_that_the_contract_says() -> None:
             said[name] = status[1]
     counted = {reason: code for code, reason in OUTCOMES if reason and reason != "CALLER_GONE"}
     assert counted == said
+
+
+def test_every_task_in_the_background_is_counted_by_its_name() -> None:
+    """A new one has to be given its label, or it would be told as `other`."""
+    text = "".join(
+        (ROOT / "service" / name).read_text(encoding="utf-8")
+        for name in ("duties.py", "composition.py", "bulk.py")
+    )
+    named = re.findall(r"\.repeat\(\s*\"([^\"]+)\"", text)
+    assert len(named) == len(re.findall(r"\.repeat\(", text)), "each as it stands in the code"
+    assert {*named, OTHER_TASK} == set(TASKS)

@@ -7,13 +7,20 @@ import pytest
 from maywe.v1 import consent_pb2
 
 from decision.errors import OverloadedError
-from service.access.refusals import KINDS_MAX, REPEATS_LOG_SECONDS, Refusal, RefusalLog
+from service.access.refusals import (
+    KINDS_MAX,
+    REPEATS_LOG_SECONDS,
+    REQUEST_IDS_MAX,
+    Refusal,
+    RefusalLog,
+)
 from service.access.strangers import HOSTS_MAX, REFUSALS_PER_SECOND, Strangers, host_of
 from service.access.table import TABLE, Rule
 from service.awaiting import RequestWaits
 from service.executors import open_executors, watchers_of
 from service.guards import guarded_handler
 from service.instruments import Instruments
+from service.logs.requests import REQUEST_ID, serving
 
 PEER = "ipv4:10.0.0.7:4000"
 
@@ -49,6 +56,46 @@ def test_a_crowd_is_logged_at_once_and_counted_to_the_last(
     log.flush()
     log.add(_refusal())
     assert caplog.messages[2:] == ["refused /a/B to somebody: no reason"]
+
+
+class Call:
+    """A call, of which is known only what its caller sent along."""
+
+    def __init__(self, request_id: str) -> None:
+        self._metadata = ((REQUEST_ID, request_id),)
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        """What the caller sent along."""
+        return self._metadata
+
+
+def test_the_first_few_of_a_crowd_are_named_by_their_requests(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Those of each time of logging; whoever else is in it is only counted."""
+    clock = Clock()
+    log = RefusalLog(clock)
+
+    def crowd(first: int, count: int) -> list[str]:
+        for number in range(first, first + count):
+            with serving(Call(f"request-{number}")):  # type: ignore[arg-type]  # all that is asked of it
+                log.add(_refusal())
+        clock.now += REPEATS_LOG_SECONDS
+        log.flush()
+        fields: dict[str, Any] = caplog.records[-1].__dict__["fields"]
+        assert fields["count"] == count - (first == 0)
+        ids: list[str] = fields["request_ids"]
+        return ids
+
+    assert crowd(0, 10) == [f"request-{number}" for number in range(1, REQUEST_IDS_MAX + 1)]
+    assert "request_ids" not in caplog.records[0].__dict__["fields"], "its line has its own id"
+    assert crowd(10, 2) == ["request-10", "request-11"]
+    clock.now += REPEATS_LOG_SECONDS
+    log.add(_refusal())
+    log.add(_refusal())
+    clock.now += REPEATS_LOG_SECONDS
+    log.flush()
+    assert caplog.records[-1].__dict__["fields"]["request_ids"] == []
 
 
 def test_kinds_beyond_a_number_are_counted_together(caplog: pytest.LogCaptureFixture) -> None:

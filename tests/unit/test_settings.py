@@ -40,6 +40,16 @@ def test_without_addresses_the_servers_are_embedded() -> None:
     assert not read_settings({**DEFAULTS, **named}, {}).uses_embedded_servers
 
 
+def test_postgresql_alone_is_enough_where_redis_is_not_asked() -> None:
+    """Redis alone never is: embedded servers would be started beside it."""
+    postgresql = {**DEFAULTS, "postgres_url": "postgresql://h/d"}
+    with pytest.raises(SettingsError, match="give both"):
+        read_settings(postgresql, {})
+    assert not read_settings(postgresql, {}, is_redis_needed=False).uses_embedded_servers
+    with pytest.raises(SettingsError, match="give both"):
+        read_settings({**DEFAULTS, "redis_url": "redis://h"}, {}, is_redis_needed=False)
+
+
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_postgresql_is_reached_by_psycopg(scheme: str) -> None:
     """Whichever of its names the URL has."""
