@@ -1,8 +1,8 @@
 """Background work: named threads that run beside the server until they are told to stop.
 
-What lives here: the threads and their care. A piece of work that fails is logged, counted and tried
-again after a pause that grows; a thread never ends before it is told to. What the work is, the
-composition root decides.
+What lives here: the threads and their care. A piece of work that fails is counted and tried again
+after a pause that grows, and logged ever less often; a thread never ends before it is told to. What
+the work is, the composition root decides.
 """
 
 import logging
@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+
+from store.failures import is_told
 
 BACKOFF_SECONDS_MIN: Final = 0.1
 BACKOFF_SECONDS_MAX: Final = 1.0
@@ -82,13 +84,14 @@ class Background:
             except Exception:
                 counts.failures += 1
                 failures_in_a_row += 1
-                _logger.warning(
-                    "%s failed %d times in a row",
-                    threading.current_thread().name,
-                    failures_in_a_row,
-                    # Once tells enough: an outage may last.
-                    exc_info=failures_in_a_row == 1,
-                )
+                if is_told(failures_in_a_row):
+                    _logger.warning(
+                        "%s failed %d times in a row",
+                        threading.current_thread().name,
+                        failures_in_a_row,
+                        # Once tells enough: an outage may last.
+                        exc_info=failures_in_a_row == 1,
+                    )
                 self._stop.wait(_backoff_seconds(failures_in_a_row))
                 continue
             counts.runs += 1

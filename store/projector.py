@@ -22,6 +22,7 @@ from decision.errors import UnavailableError
 from store.cache import Batch, Cache
 from store.database import reading_once, run_transaction
 from store.epochs import raise_epoch
+from store.failures import is_told
 from store.incarnations import Seen, draw_incarnations
 from store.meta import Meta
 from store.records_due import read_records_due
@@ -175,12 +176,11 @@ class Projector:
             except Exception:
                 self.counts.failures += 1
                 failures_in_a_row += 1
-                _logger.warning(
-                    "projecting failed, %d times in a row",
-                    failures_in_a_row,
-                    # Once tells enough: an outage may last.
-                    exc_info=failures_in_a_row == 1,
-                )
+                if is_told(failures_in_a_row):
+                    is_first = failures_in_a_row == 1
+                    _logger.warning(
+                        "projecting failed, %d times in a row", failures_in_a_row, exc_info=is_first
+                    )
                 stop.wait(_backoff_seconds(failures_in_a_row))
                 continue
             # After a full batch there may be more.

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from decision.errors import OverloadedError, UnavailableError
+from decision.grants import UnmatchedCause
 from service.metrics.memory import NOT_KNOWN
 from service.metrics.meters import Meters
 from store.cache import Cache
@@ -37,17 +38,33 @@ class Observer:
 
     def observe(self, stop: threading.Event) -> None:
         """Look once. What can not be seen is not known, and nothing is raised for it."""
-        self._known_or_not(self._observe_standing, _STANDING)
-        if time.monotonic() >= self._count_at and not stop.is_set():
-            self._known_or_not(self._count_unmatched, ())
-            self._count_at = time.monotonic() + UNMATCHED_SECONDS
+        if not self._sees(self._observe_standing):
+            for name in _STANDING:
+                self._meters.set_gauge(name, NOT_KNOWN)
+            self._forget_unmatched()
+            self._count_at = time.monotonic()
+        elif time.monotonic() >= self._count_at and not stop.is_set():
+            self._count_or_forget()
 
-    def _known_or_not(self, look: Callable[[], None], gauges: tuple[str, ...]) -> None:
+    def _count_or_forget(self) -> None:
+        began_at = time.monotonic()
+        pause_seconds = UNMATCHED_SECONDS
+        if not self._sees(self._count_unmatched):
+            self._forget_unmatched()
+            # Sooner, unless it is the counting that takes too long.
+            pause_seconds = min(pause_seconds, time.monotonic() - began_at)
+        self._count_at = time.monotonic() + pause_seconds
+
+    def _sees(self, look: Callable[[], None]) -> bool:
         try:
             look()
         except (UnavailableError, OverloadedError):
-            for name in gauges:
-                self._meters.set_gauge(name, NOT_KNOWN)
+            return False
+        return True
+
+    def _forget_unmatched(self) -> None:
+        for cause in UnmatchedCause:
+            self._meters.set_gauge(_UNMATCHED, NOT_KNOWN, cause.value)
 
     def _observe_standing(self) -> None:
         standing = read_standing(self._engine, self._cache)
@@ -64,9 +81,10 @@ class Observer:
 
     def _count_unmatched(self) -> None:
         for cause, count in count_unmatched(self._engine).items():
-            self._meters.set_gauge("maywe_unmatched_purchases", float(count), cause.value)
+            self._meters.set_gauge(_UNMATCHED, float(count), cause.value)
 
 
+_UNMATCHED: Final = "maywe_unmatched_purchases"
 _STANDING: Final = (
     "maywe_projector_lag_rows",
     "maywe_projector_lag_seconds",

@@ -10,7 +10,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -23,7 +23,7 @@ NOWHERE: Final = "off"
 """The setting by which there is no such address."""
 
 REQUEST_SECONDS_MAX: Final = 5.0
-"""How long a connection may take for what it has to send, and to take what it is sent."""
+"""How long a connection may take for all it has to send, and to take what it is sent."""
 
 REQUESTS_MAX: Final = 8
 """More at once are closed without an answer."""
@@ -36,17 +36,23 @@ class MetricsListenError(Exception):
 
 
 @contextmanager
-def metrics_port(registry: CollectorRegistry, listen: str) -> Iterator[str]:
+def metrics_port(
+    registry: CollectorRegistry,
+    listen: str,
+    *,
+    request_seconds_max: float = REQUEST_SECONDS_MAX,
+) -> Iterator[str]:
     """Tell metrics on HOST:PORT as long as the context lasts, and give where; empty for nowhere.
 
-    Port 0 chooses a free one. Raises MetricsListenError.
+    Port 0 chooses a free one. A connection ends after `request_seconds_max`, whatever it does.
+    Raises MetricsListenError.
     """
     if listen == NOWHERE:
         yield ""
         return
     host, _, port = listen.rpartition(":")
     try:
-        server = _Server(host.strip("[]"), int(port), registry)
+        server = _Server(host.strip("[]"), int(port), registry, request_seconds_max)
     except OSError as error:
         message = f"cannot tell metrics on {listen}: is the address ours, and the port free?"
         raise MetricsListenError(message) from error
@@ -69,10 +75,13 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, host: str, port: int, registry: CollectorRegistry, request_seconds_max: float
+    ) -> None:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         self.address_family = family
         self.registry = registry
+        self._request_seconds_max = request_seconds_max
         self._places = threading.Semaphore(REQUESTS_MAX)
         super().__init__(place[:2], _Handler)  # type: ignore[arg-type]  # the host is text
 
@@ -88,9 +97,14 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as above
+        # For the connection as a whole: a socket's own limit begins anew with every byte.
+        deadline = threading.Timer(self._request_seconds_max, _end, [request])
+        deadline.daemon = True
         try:
+            deadline.start()
             super().process_request_thread(request, client_address)
         finally:
+            deadline.cancel()
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as above
@@ -98,8 +112,14 @@ class _Server(ThreadingHTTPServer):
         _logger.debug("a scrape of metrics failed", exc_info=True)  # noqa: LOG014 - called in a handler
 
 
+def _end(connection: socket.socket) -> None:
+    """End a connection under whoever reads from it or writes to it."""
+    # It may have been closed meanwhile.
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 class _Handler(BaseHTTPRequestHandler):
-    timeout = REQUEST_SECONDS_MAX
     server_version = "maywe"
     sys_version = ""
 

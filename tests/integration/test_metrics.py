@@ -7,18 +7,20 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final
 
 import grpc
 import pytest
 from maywe.v1 import common_pb2, decision_pb2, writer_pb2
+from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 
 from service.application import ALL_ROLES, Role
 from service.composition import open_application
 from service.executors import CHECKS_UNDER_WAY_MAX
 from service.metrics.metric import Kind
+from service.metrics.port import REQUESTS_MAX, metrics_port
 from service.metrics.table import BY_NAME, METRICS
 from service.server import ListenError, RunningServer, running_server
 from tests.integration.ledger_builders import Ledger
@@ -27,6 +29,7 @@ from tests.integration.test_serving import serving_process
 from tests.integration.test_several_processes import CONNECTIONS, asked, children_of
 from tests.metrics import Scrape, scrape, scraped_until
 from tests.running import RunningMaywe, running_maywe, settings_for
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -184,6 +187,30 @@ def test_nothing_else_is_answered_and_a_port_of_somebody_else_is_refused(
             running_server(application, "127.0.0.1:0"),
         ):
             pass
+
+
+def test_connections_that_send_a_byte_now_and_then_do_not_silence_metrics() -> None:
+    """A connection has its time as a whole, and not for every byte."""
+    with (
+        metrics_port(CollectorRegistry(), "127.0.0.1:0", request_seconds_max=0.5) as address,
+        ExitStack() as stack,
+    ):
+        host, _, port = address.rpartition(":")
+        trickling = [
+            stack.enter_context(socket.create_connection((host, int(port))))
+            for _ in range(REQUESTS_MAX)
+        ]
+
+        def is_told() -> bool:
+            for connection in trickling:
+                # An ended one takes nothing any more.
+                with suppress(OSError):
+                    connection.send(b"G")
+            with suppress(OSError):
+                return bool(scrape(address))
+            return False
+
+        until(is_told)
 
 
 @pytest.fixture

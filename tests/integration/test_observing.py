@@ -2,14 +2,16 @@
 
 import threading
 
+import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from decision.grants import UnmatchedCause
 from service.metrics.meters import Meters
 from service.metrics.observing import Observer
 from service.metrics.watching import LeaseGauges
 from store.cache import Cache
+from store.database import open_engine
 from store.floors import CustomerFloor, Narrowing
 from store.guard import NO_LEASE
 from store.projector import Projector
@@ -74,6 +76,40 @@ def test_what_can_not_be_seen_is_not_told(
     Observer(meters, no_postgresql, cache).observe(threading.Event())
     assert not meters.memory.knows("maywe_projector_lag_rows")
     assert not meters.memory.knows("maywe_observation_age_seconds")
+
+
+def test_purchases_are_not_known_in_an_outage_and_counted_once_it_is_over(
+    database_url: str, ledger: Ledger, cache: Cache
+) -> None:
+    """The same observer: what it counted before is forgotten, and no minute passes after it."""
+    Projector(ledger.engine, cache).project_pending()
+    meters, stop = Meters(), threading.Event()
+    opened = open_engine(database_url)
+    observer = Observer(meters, opened, cache)
+
+    def known() -> list[bool]:
+        return [
+            meters.memory.knows("maywe_unmatched_purchases", (cause.value,))
+            for cause in UnmatchedCause
+        ]
+
+    observer.observe(stop)
+    assert all(known())
+    is_away = True
+
+    @event.listens_for(opened, "do_connect")
+    def refuse(*_: object) -> None:
+        if is_away:
+            message = "nobody listens there"
+            raise psycopg.OperationalError(message)
+
+    opened.dispose()
+    observer.observe(stop)
+    assert not any(known())
+    is_away = False
+    observer.observe(stop)
+    assert all(known())
+    opened.dispose()
 
 
 def test_floors_lag_until_redis_shows_them() -> None:

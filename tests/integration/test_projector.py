@@ -64,6 +64,25 @@ def restore_keys(redis_url: str, dumped: dict[bytes, bytes]) -> None:
             keys.restore(key, 0, value)
 
 
+def test_an_outage_is_logged_ever_less_often(
+    ledger: Ledger,
+    no_redis: Cache,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every failure is counted, and the 1st, 2nd, 4th, 8th … in a row are logged."""
+    monkeypatch.setattr("store.projector.BACKOFF_SECONDS_MAX", 0.0)
+    projector, stop = Projector(ledger.engine, no_redis), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(projector.run, stop)
+        until(lambda: projector.counts.failures >= 5)
+        stop.set()
+        running.result()
+    told = [record.args for record in caplog.records if record.name == "store.projector"]
+    failures = projector.counts.failures
+    assert told == [(2**power,) for power in range(failures.bit_length())]
+
+
 def test_an_empty_ledger_begins_complete(projector: Projector, cache: Cache) -> None:
     """With nobody in the ledger every shard is complete from the start."""
     assert projector.project_pending() == 0

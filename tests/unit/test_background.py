@@ -35,6 +35,31 @@ def test_work_that_fails_is_logged_counted_and_tried_again(
     assert "the disk is on fire" in caplog.text
 
 
+def test_an_outage_is_logged_ever_less_often(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every failure is counted, and the 1st, 2nd, 4th, 8th … in a row are logged."""
+    monkeypatch.setattr("service.background.BACKOFF_SECONDS_MAX", 0.0)
+    background = Background()
+    is_over = threading.Event()
+
+    def work(_: threading.Event) -> None:
+        failures = background.counts["task"].failures
+        if failures == 20:
+            is_over.set()
+        elif failures < 20:
+            message = "the disk is on fire"
+            raise OSError(message)
+
+    background.repeat("task", work, NEVER_SECONDS)
+    assert is_over.wait(WAIT_SECONDS_MAX)
+    background.stop_and_join()
+    assert background.counts["task"].failures == 20
+    assert [record.args for record in caplog.records] == [
+        ("maywe task", number) for number in (1, 2, 4, 8, 16)
+    ]
+
+
 def test_work_is_done_at_once_when_woken() -> None:
     """Long before its time has come."""
     background = Background()
