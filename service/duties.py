@@ -69,6 +69,8 @@ def _start_everywhere(application: Application) -> None:
     if application.gate is not None:
         gate = application.gate
         background.repeat("callers", lambda _: gate.refresh(), GATE_REFRESH_SECONDS)
+        # For the issuer is waited: nobody's file of callers is to wait with them.
+        background.repeat("token keys", lambda _: gate.refresh_keys(), GATE_REFRESH_SECONDS)
         background.repeat("limits", lambda _: gate.compare_limits(), GATE_REFRESH_SECONDS)
     else:
         # A gate does so itself.

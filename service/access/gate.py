@@ -30,7 +30,7 @@ from service.access.roles import UNIDENTIFIED, Caller, CallerLimits, Callers
 from service.access.strangers import Strangers, host_of
 from service.access.table import IN_FULL, TABLE, Open, Rule
 from service.access.tokens import TokenRules, Tokens
-from service.access.watched_file import Look, look_at
+from service.access.watched_file import WatchedFile
 from service.logs.requests import serving
 
 AUTHORIZATION: Final = "authorization"
@@ -58,7 +58,8 @@ class GateSettings(NamedTuple):
 class Gate:
     """Lets calls in. Safe to be used by several threads; `refresh` MUST be called all the time.
 
-    So MUST `compare_limits`, where there are other processes.
+    So MUST `refresh_keys`, in a thread of its own, and `compare_limits` where there are other
+    processes.
     """
 
     def __init__(
@@ -74,13 +75,24 @@ class Gate:
 
         Raises CallersFileError, KeySetError and OSError.
         """
-        self._callers_path = Path(settings.callers_file) if settings.callers_file else None
-        self._callers: Callers = {}
-        self._look: Look = ()
-        if self._callers_path is not None:
-            self._look = look_at([self._callers_path])
-            self._callers = read_callers(self._callers_path)
-        self._keys = KeySet(settings.token_keys) if settings.token_keys else None
+        self._callers_file = (
+            WatchedFile(
+                Path(settings.callers_file),
+                read_callers,
+                (CallersFileError, OSError),
+                "the callers known before stay",
+            )
+            if settings.callers_file
+            else None
+        )
+        self._callers: Callers = (
+            self._callers_file.content() if self._callers_file is not None else {}
+        )
+        self._keys = (
+            KeySet(settings.token_keys, settings.token_rules.algorithms)
+            if settings.token_keys
+            else None
+        )
         self._tokens = (
             Tokens(settings.token_rules, self._keys, lambda: self._callers)
             if self._keys is not None
@@ -95,24 +107,20 @@ class Gate:
         self._refusals = refusals if refusals is not None else RefusalLog()
 
     def refresh(self) -> None:
-        """Take over keys and callers that have changed; what is faulty leaves those before.
+        """Take over callers that have changed; a faulty file leaves those before.
 
         What was refused since is logged.
         """
         self._refusals.flush()
+        callers = self._callers_file.new_content() if self._callers_file is not None else None
+        if callers is not None:
+            self._callers = callers
+            _logger.info("the file of callers has changed, %d are known now", len(callers))
+
+    def refresh_keys(self) -> None:
+        """Take over the issuer's keys that have changed, for which somebody else is waited for."""
         if self._keys is not None:
             self._keys.refresh()
-        if self._callers_path is None:
-            return
-        look = look_at([self._callers_path])
-        if look == self._look:
-            return
-        self._look = look
-        try:
-            self._callers = read_callers(self._callers_path)
-            _logger.info("the file of callers has changed, %d are known now", len(self._callers))
-        except (CallersFileError, OSError) as error:
-            _logger.error("%s; the callers known before stay", _text_of(error))  # noqa: TRY400 - no trace, a file is faulty
 
     def compare_limits(self) -> None:
         """Leave to callers what is left of their limits beside what they ask of other processes."""
@@ -228,12 +236,6 @@ def _rule_of(method: str, caller: Caller) -> Rule | bool:
         return IN_FULL
     # Of any method, one kind of role at most is held to its own.
     return found[0] if found else False
-
-
-def _text_of(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"the file of callers can not be read: {error.strerror}"
-    return str(error)
 
 
 class _OfThread(threading.local):

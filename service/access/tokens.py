@@ -132,7 +132,7 @@ class Tokens:
             self._keys.refresh_for_unknown_key()
         keys = self._keys.current
         if not keys.by_id:
-            message = "the issuer's keys could not be had yet"
+            message = "there are no keys of the issuer to tell by"
             raise UnavailableError(message)
         key = keys.by_id.get(key_id)
         if key is None:

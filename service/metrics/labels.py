@@ -127,6 +127,7 @@ TASKS: Final = (
     "receipt keys",
     "reconciler",
     "refusals",
+    "token keys",
     "warming",
     "other",
 )

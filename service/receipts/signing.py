@@ -12,7 +12,7 @@ import jwt
 
 from decision.errors import ErrorCode, PreconditionError
 from service.access.gate import as_told, calling
-from service.access.watched_file import Look, look_at
+from service.access.watched_file import WatchedFile
 from service.receipts.claims import Request, Response, claims_of
 from service.receipts.keys import ReceiptKeyError, SigningKeys, read_signing_keys
 from service.receipts.verifying import ALGORITHM, RECEIPT_TYPE
@@ -29,21 +29,17 @@ class ReceiptSigner:
 
     def __init__(self, path: Path) -> None:
         """Read the keys. Raises ReceiptKeyError."""
-        self._path = path
-        self._look: Look = look_at([path])
-        self._keys = _read(path)
+        self._file = WatchedFile(
+            path, _read, (ReceiptKeyError,), "the keys used before stay in use"
+        )
+        self._keys = self._file.content()
 
     def refresh(self) -> None:
         """Take over keys that have changed; what is faulty leaves those before."""
-        look = look_at([self._path])
-        if look == self._look:
+        keys = self._file.new_content()
+        if keys is None:
             return
-        self._look = look
-        try:
-            self._keys = _read(self._path)
-        except ReceiptKeyError as error:
-            _logger.error("%s; the keys used before stay in use", error)  # noqa: TRY400 - no trace, a file is faulty
-            return
+        self._keys = keys
         _logger.info("receipts are signed by the key %s now", self._keys.key_id)
 
     def sign(self, request: Request, response: Response, published: PublishedCatalog) -> str:

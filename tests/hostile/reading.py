@@ -133,7 +133,7 @@ def _key_set(text: str, directory: Path) -> None:
     path = directory / "keys.json"
     path.write_text(text, encoding="utf-8", errors="replace")
     try:
-        KeySet(str(path))
+        KeySet(str(path), ("ES256", "EdDSA", "RS256"))
     except KeySetError as refused:
         _says_something(str(refused))
 

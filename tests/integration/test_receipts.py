@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from maywe.v1 import common_pb2, decision_pb2
 
+from service.access import watched_file
 from service.receipts.keys import ReceiptKeyError, read_public_keys, read_signing_keys
 from service.receipts.signing import ReceiptSigner
 from service.receipts.verifying import ReceiptError, verify_receipt
@@ -26,6 +27,7 @@ from tests.access import Guarded, first_answer
 from tests.authority import AUDIENCE, ISSUER, TokenIssuer
 from tests.integration.command_line import one_line, run
 from tests.integration.service_builders import at, catalog, failure_of, purchase
+from tests.opening import nothing_can_be_opened
 from tests.running import RunningMaywe, running_maywe
 from tests.servers import ServerUrls, new_database
 
@@ -436,3 +438,20 @@ def test_keys_that_can_not_be_used_are_told_apart(tmp_path: Path) -> None:
         assert not any(line in str(raised.value) for line in data.decode().split("\n") if line)
     put(file, pem_of(key), public_pem_of(Ed25519PrivateKey.generate()))
     assert len(read_public_keys(file.read_bytes())) == 2
+
+
+def test_keys_that_could_not_be_opened_once_are_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the file has not changed since: it may be the one without a key that was stolen."""
+    monkeypatch.setattr(watched_file, "RETRY_SECONDS", 0.0)
+    file = tmp_path / "keys.pem"
+    put(file, pem_of(Ed25519PrivateKey.generate()))
+    signer = ReceiptSigner(file)
+    before = signer._keys.key_id  # noqa: SLF001 - what a receipt is signed by next
+    put(file, pem_of(Ed25519PrivateKey.generate()))
+    with nothing_can_be_opened():
+        signer.refresh()
+    assert signer._keys.key_id == before  # noqa: SLF001
+    signer.refresh()
+    assert signer._keys.key_id != before  # noqa: SLF001
