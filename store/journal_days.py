@@ -48,6 +48,7 @@ _NAME: Final = re.compile(r"decision_journal_(\d{4})_(\d{2})_(\d{2})", re.ASCII)
 # Making and dropping want the journal for themselves for a moment. Who writes to it must not wait
 # behind us while we wait for somebody who reads it for long, or look through what has no day yet.
 _LOCK_PATIENCE: Final = text("SET LOCAL lock_timeout = '200ms'")
+_STATEMENT_PATIENCE: Final = text("SELECT set_config('statement_timeout', :milliseconds, true)")
 _CHANGE_SECONDS_MAX: Final = 2.0
 _CANCEL_POLL_SECONDS: Final = 0.1
 
@@ -262,7 +263,7 @@ class JournalDays:
         def work(connection: Connection) -> None:
             milliseconds = max(1, round(seconds_max * _MILLISECONDS_PER_SECOND))
             connection.execute(_LOCK_PATIENCE)
-            connection.execute(text(f"SET LOCAL statement_timeout = {milliseconds}"))
+            connection.execute(_STATEMENT_PATIENCE, {"milliseconds": str(milliseconds)})
             for statement in statements:
                 connection.execute(text(statement))
 
