@@ -83,7 +83,7 @@ def _set_back(engine: Engine) -> dict[int, bytes]:
         connection.execute(text("DELETE FROM code_number WHERE code_list = 'consent_type'"))
         connection.execute(text("ALTER TABLE code_number ENABLE TRIGGER USER"))
         connection.execute(
-            text("DROP TABLE IF EXISTS outbox_kept, seen_database, decision_journal")
+            text("DROP TABLE IF EXISTS outbox_kept, seen_database, journal_forgotten")
         )
         connection.execute(text("DROP FUNCTION note_end_of_publications CASCADE"))
         connection.execute(text("DROP TABLE publication_end, erasure"))

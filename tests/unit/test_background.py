@@ -75,6 +75,7 @@ def test_work_is_done_at_once_when_woken() -> None:
 def test_stopping_ends_waiting_and_working_threads() -> None:
     """Work that is under way is told by the event that it is handed."""
     background = Background()
+    before = set(threading.enumerate())
     begun = threading.Event()
 
     def long_work(stop: threading.Event) -> None:
@@ -85,4 +86,4 @@ def test_stopping_ends_waiting_and_working_threads() -> None:
     background.repeat("working", long_work, NEVER_SECONDS)
     assert begun.wait(WAIT_SECONDS_MAX)
     background.stop_and_join()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("maywe ")]
+    assert set(threading.enumerate()) <= before
