@@ -43,6 +43,8 @@ class Sizes:
     """Of whom some revoke, and all buy."""
     revocations: int = 1_000
     writing_seconds: float = 10.0
+    long_history_events: int = 1_000
+    """Of one customer, to see whether checks and writes feel them."""
 
 
 FULL: Final = Sizes()
@@ -62,6 +64,7 @@ SHORT: Final = Sizes(
     written_customers=70,
     revocations=20,
     writing_seconds=0.5,
+    long_history_events=20,
 )
 """Shows that everything works, and nothing else."""
 

@@ -15,6 +15,7 @@ from loadtests import (
     importing,
     journal,
     listing,
+    long_history,
     memory,
     previewing,
     processes,
@@ -42,6 +43,7 @@ PARTS: Final[Mapping[str, Callable[[Bench], Measured]]] = {
     "rolling_out": rolling_out.measure,
     "revoking": revoking.measure,
     "writing": writing.measure,
+    "long_history": long_history.measure,
 }
 
 

@@ -65,20 +65,21 @@ def _record(stub: writer_pb2_grpc.WriterServiceStub, customers: int, seconds: fl
         ends_at = time.perf_counter() + seconds
         milliseconds = []
         while time.perf_counter() < ends_at:
-            milliseconds.append(_record_one(stub, random, customers))
+            milliseconds.append(record_purchase(stub, random, random.randrange(customers)))
         return milliseconds
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         return sorted(chain.from_iterable(pool.map(record_as, range(CLIENTS))))
 
 
-def _record_one(stub: writer_pb2_grpc.WriterServiceStub, random: Random, customers: int) -> float:
+def record_purchase(stub: writer_pb2_grpc.WriterServiceStub, random: Random, number: int) -> float:
+    """Record a purchase of a customer; give how many milliseconds it took. Raises BenchError."""
     system, product, series, _ = random.choice(PRODUCTS)
     purchased_at = Timestamp()
     purchased_at.GetCurrentTime()
     request = event_pb2.RecordPurchaseRequest(
         event_id=f"purchase-{uuid.uuid4()}",
-        customer_id=customer_id(random.randrange(customers)),
+        customer_id=customer_id(number),
         purchased_at=purchased_at,
         product=common_pb2.Product(
             system_code=system,
