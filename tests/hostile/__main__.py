@@ -52,7 +52,10 @@ def main() -> int:
         migrated_template(urls.postgres) as template,
         tempfile.TemporaryDirectory(prefix="maywe-fuzz-") as name,
     ):
-        directory = Path(name)
+        # Apart: what readers are given is no file of the server's.
+        served, read = Path(name, "served"), Path(name, "read")
+        served.mkdir()
+        read.mkdir()
         found: list[str] = []
         tried: Counter[str] = Counter()
         ends_at = time.monotonic() + arguments.seconds
@@ -62,7 +65,7 @@ def main() -> int:
             with running_target(
                 urls,
                 template,
-                directory,
+                served,
                 "--caller-calls-per-second=0",
                 "--caller-streams=0",
             ) as target:
@@ -70,7 +73,7 @@ def main() -> int:
                 clean = True
                 while clean and time.monotonic() < ends_at:
                     number += 1
-                    clean = _round(target, directory, number, found, tried)
+                    clean = _round(target, read, number, found, tried)
                 print(
                     f"seed {number}: {sum(tried.values())} examples, {len(found)} findings, "
                     f"memory {peak_before >> 20} -> {target.memory_peak_bytes >> 20} MiB",
