@@ -111,31 +111,24 @@ def _catalog(text: str, _directory: Path) -> None:
             str(fault).encode()
 
 
-def _mapping_file(text: str, directory: Path) -> None:
-    path = directory / "mapping.yaml"
-    path.write_text(text, encoding="utf-8", errors="replace")
-    try:
-        load_mapping(path)
-    except MappingInvalidError as refused:
-        _says_something(str(refused))
+def _file(
+    name: str, read: Callable[[Path], object], refusal: type[Exception]
+) -> Callable[[str, Path], None]:
+    """Give the check of a file that is read whole, or refused with something that helps."""
+
+    def check(text: str, directory: Path) -> None:
+        path = directory / name
+        path.write_text(text, encoding="utf-8", errors="replace")
+        try:
+            read(path)
+        except refusal as refused:
+            _says_something(str(refused))
+
+    return check
 
 
-def _callers_file(text: str, directory: Path) -> None:
-    path = directory / "callers.yaml"
-    path.write_text(text, encoding="utf-8", errors="replace")
-    try:
-        read_callers(path)
-    except CallersFileError as refused:
-        _says_something(str(refused))
-
-
-def _key_set(text: str, directory: Path) -> None:
-    path = directory / "keys.json"
-    path.write_text(text, encoding="utf-8", errors="replace")
-    try:
-        KeySet(str(path), ("ES256", "EdDSA", "RS256"))
-    except KeySetError as refused:
-        _says_something(str(refused))
+def _key_set(path: Path) -> KeySet:
+    return KeySet(str(path), ("ES256", "EdDSA", "RS256"))
 
 
 def _csv_file(data: bytes, directory: Path) -> None:
@@ -202,9 +195,17 @@ _opaque: Final = st.text(st.characters(codec="ascii"), max_size=60) | st.text(ma
 
 READERS: Final = (
     Reader("catalog", documents(json.dumps(document())), _catalog),
-    Reader("mapping", documents(json.dumps(_MAPPING)), _mapping_file),
-    Reader("callers", documents(json.dumps(_CALLERS)), _callers_file),
-    Reader("keys", documents(json.dumps(_KEYS)), _key_set),
+    Reader(
+        "mapping",
+        documents(json.dumps(_MAPPING)),
+        _file("mapping.yaml", load_mapping, MappingInvalidError),
+    ),
+    Reader(
+        "callers",
+        documents(json.dumps(_CALLERS)),
+        _file("callers.yaml", read_callers, CallersFileError),
+    ),
+    Reader("keys", documents(json.dumps(_KEYS)), _file("keys.json", _key_set, KeySetError)),
     Reader(
         "csv", _csv_lines(), _csv_file, tuple(text.encode(errors="replace") for text in TROUBLE)
     ),

@@ -31,6 +31,20 @@ def issuer(tmp_path: Path) -> TokenIssuer:
     return TokenIssuer(tmp_path / "keys.json")
 
 
+@contextlib.contextmanager
+def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve at a URL."""
+    server = HTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/keys"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.fixture
 def key_server(issuer: TokenIssuer) -> Iterator[str]:
     """A URL at which the issuer's keys are."""
@@ -46,13 +60,8 @@ def key_server(issuer: TokenIssuer) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/keys"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with _serving(Handler) as url:
+        yield url
 
 
 def test_keys_come_from_a_url(issuer: TokenIssuer, key_server: str) -> None:
@@ -73,13 +82,8 @@ def redirecting_server(key_server: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with _serving(Handler) as url:
+        yield url.removesuffix("/keys")
 
 
 @pytest.mark.parametrize(("host", "keys_had"), [("127.0.0.1", ["key-1"]), ("127.1", [])])
@@ -122,20 +126,6 @@ class _Dripping(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
-
-
-@contextlib.contextmanager
-def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Serve at a URL."""
-    server = HTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/keys"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.mark.parametrize("where", ["headers", "body", "body of unknown length", "redirect"])
