@@ -87,6 +87,7 @@ class ErrorCode(Enum):
     SEVERAL_IDS = "SEVERAL_IDS"
     CUSTOMER_ERASED = "CUSTOMER_ERASED"
     ERASURE_UNDER_WAY = "ERASURE_UNDER_WAY"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     CATALOG_CONFLICT = "CATALOG_CONFLICT"
     NO_RECEIPT_KEY = "NO_RECEIPT_KEY"
     NOTHING_ANSWERED = "NOTHING_ANSWERED"
@@ -174,6 +175,19 @@ class UnavailableError(MayweError):
         self,
         message: str,
         code: ErrorCode = ErrorCode.STORE_UNAVAILABLE,
+        details: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, code, details)
+
+
+class DeadlineExceededError(UnavailableError):
+    """The time that the caller gave is over; whether something was recorded is not known."""
+
+    def __init__(
+        self,
+        message: str = "the call was not done within its deadline: allow it more time, and send a "
+        "write again with the same event id",
+        code: ErrorCode = ErrorCode.DEADLINE_EXCEEDED,
         details: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message, code, details)

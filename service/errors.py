@@ -19,6 +19,7 @@ from maywe.v1 import errors_pb2
 from decision.errors import (
     AbortedError,
     AlreadyExistsError,
+    DeadlineExceededError,
     DocumentFault,
     ErrorCode,
     FaultKind,
@@ -110,6 +111,7 @@ _CODE_BY_CLASS: Final[Mapping[type[MayweError], int]] = {
     NotFoundError: code_pb2.NOT_FOUND,
     PreconditionError: code_pb2.FAILED_PRECONDITION,
     AbortedError: code_pb2.ABORTED,
+    DeadlineExceededError: code_pb2.DEADLINE_EXCEEDED,
     UnavailableError: code_pb2.UNAVAILABLE,
     OverloadedError: code_pb2.RESOURCE_EXHAUSTED,
     UnidentifiedError: code_pb2.UNAUTHENTICATED,

@@ -1,14 +1,15 @@
-"""Connections and transactions: opening them, repeating them, and telling their failures apart.
+"""Connections and transactions: opening them, and repeating them.
 
-What lives here: everything that knows PostgreSQL's error codes. The rest of the store sees maywe's
-own exceptions only. And how several statements share a round trip: of a single write's time most is
-not PostgreSQL's work but the asking, so what does not rest on an answer is not sent after it.
+What lives here: transactions that are run again, and several statements in one round trip. Of a
+single write's time most is not PostgreSQL's work but the asking, so what does not rest on an answer
+is not sent after it.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import orjson
@@ -17,12 +18,12 @@ from psycopg.rows import namedtuple_row
 from sqlalchemy import ClauseElement, Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError, DisconnectionError
-from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from decision.errors import OverloadedError, UnavailableError
+from decision.errors import DeadlineExceededError, UnavailableError
 from decision.instants import Instant
 from store.deadlines import seconds_left
+from store.postgresql_errors import is_worth_repeating, translated_errors
 
 _Result = TypeVar("_Result")
 
@@ -120,7 +121,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
     Raises UnavailableError, OverloadedError.
     """
-    with _translated_errors(), engine.connect() as connection:
+    with translated_errors(), engine.connect() as connection:
         if seconds_left() < engine.get_execution_options().get(_STATEMENT_SECONDS_MAX, 0.0):
             # Not at once: whoever reads may still say in which isolation.
             connection.execution_options(**{_HASTE: _Haste()})
@@ -148,8 +149,13 @@ def _hasten(connection: Connection) -> None:
     if haste is None or haste.is_told or options.get("isolation_level") == "AUTOCOMMIT":
         return
     haste.is_told = True
-    milliseconds = max(1, round(seconds_left() * MILLISECONDS_PER_SECOND))
+    milliseconds = _milliseconds_up_to_the_deadline(seconds_left())
     _driver_of(connection).execute(b"SET LOCAL statement_timeout = %d" % milliseconds)
+
+
+def _milliseconds_up_to_the_deadline(seconds: float) -> int:
+    """Give so many that the deadline is over when they are; with 0 there would be none."""
+    return max(1, ceil(seconds * MILLISECONDS_PER_SECOND))
 
 
 @contextmanager
@@ -158,7 +164,7 @@ def reading_once(engine: Engine) -> Iterator[Connection]:
 
     Raises UnavailableError, OverloadedError.
     """
-    with _translated_errors(), engine.connect() as connection:
+    with translated_errors(), engine.connect() as connection:
         yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
@@ -167,8 +173,9 @@ def run_transaction(engine: Engine, work: Callable[[Connection], _Result]) -> _R
 
     None of its statements takes longer than somebody waits: whoever has gone holds up nobody.
 
-    Raises UnavailableError when PostgreSQL does not answer or the attempts are used up, and
-    whatever else `work` raises, after a rollback.
+    Raises UnavailableError when PostgreSQL does not answer or the attempts are used up,
+    DeadlineExceededError when nobody waits any more, and whatever else `work` raises, after a
+    rollback.
     """
 
     def attempt() -> _Result:
@@ -207,7 +214,7 @@ def _hastening() -> Sequence["Question"]:
     left = seconds_left()
     if left >= STATEMENT_SECONDS_MAX:
         return ()
-    return (Question(_HASTEN, {"left": str(max(1, round(left * MILLISECONDS_PER_SECOND)))}),)
+    return (Question(_HASTEN, {"left": str(_milliseconds_up_to_the_deadline(left))}),)
 
 
 _HASTEN: Final = b"SELECT set_config('statement_timeout', %(left)s, true)"
@@ -215,82 +222,20 @@ _HASTEN: Final = b"SELECT set_config('statement_timeout', %(left)s, true)"
 
 
 def _repeated(attempt: Callable[[], _Result]) -> _Result:
-    with _translated_errors():
+    with translated_errors():
         for number in range(1, ATTEMPTS_MAX + 1):
             try:
                 return attempt()
             except RetryTransactionError:
                 pass
             except (DBAPIError, psycopg.Error) as error:
-                if not isinstance(_cause_of(error), _WORTH_REPEATING):
+                if not is_worth_repeating(error):
                     raise
             if not seconds_left():
-                message = "the write met concurrent ones until nobody waited for it any more"
-                raise UnavailableError(message)
+                raise DeadlineExceededError
             time.sleep(RETRY_WAIT_SECONDS * number)
     message = f"the write met concurrent ones {ATTEMPTS_MAX} times: send it again"
     raise UnavailableError(message)
-
-
-_WORTH_REPEATING: Final = (
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.UniqueViolation,
-    psycopg.errors.LockNotAvailable,
-)
-"""A unique violation is a row that a concurrent transaction wrote first: seen by the next try."""
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    try:
-        yield
-    except (DBAPIError, psycopg.Error) as error:
-        cause = _cause_of(error)
-        if isinstance(cause, _TROUBLE_OF_THE_SERVER):
-            raise _translated(cause) from error
-        raise
-    except NoConnectionError as error:
-        message = "every connection to PostgreSQL is taken: try again later"
-        raise OverloadedError(message) from error
-
-
-def _cause_of(error: DBAPIError | psycopg.Error) -> BaseException | None:
-    """Give the driver's error; COPY runs on the driver itself, where SQLAlchemy wraps nothing."""
-    return error.orig if isinstance(error, DBAPIError) else error
-
-
-_TROUBLE_OF_THE_SERVER: Final = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    psycopg.errors.ReadOnlySqlTransaction,
-)
-"""Errors that are no fault of a statement; a cancelled statement is among them."""
-
-
-_CONNECTION_LIMIT_TEXTS: Final = (
-    "too many clients already",
-    "too many connections for",
-    "remaining connection slots are reserved",
-)
-"""How PostgreSQL words that it takes no more connections. Of a refused connection libpq hands on
-the text alone and no code; in another language than English it counts as not answering."""
-
-
-def _translated(cause: BaseException | None) -> Exception:
-    match cause:
-        case psycopg.errors.DiskFull():
-            return UnavailableError("PostgreSQL's disk is full: free space, then send it again")
-        case psycopg.OperationalError() if any(
-            limit in str(cause) for limit in _CONNECTION_LIMIT_TEXTS
-        ):
-            return OverloadedError("PostgreSQL's connection limit is reached: try again later")
-        case psycopg.errors.QueryCanceled():
-            return UnavailableError("PostgreSQL took too long: try again later")
-        case psycopg.errors.ReadOnlySqlTransaction():
-            return UnavailableError("PostgreSQL is read only: is this the primary?")
-        case _:
-            return UnavailableError("PostgreSQL does not answer: try again later")
 
 
 ROWS_PER_INSERT_MAX: Final = 16

@@ -63,6 +63,7 @@ STATUS_BY_REASON: Final[Mapping[ErrorCode, int]] = {
     ErrorCode.STORE_UNAVAILABLE: code_pb2.UNAVAILABLE,
     ErrorCode.SHUTTING_DOWN: code_pb2.UNAVAILABLE,
     ErrorCode.ERASURE_UNDER_WAY: code_pb2.UNAVAILABLE,
+    ErrorCode.DEADLINE_EXCEEDED: code_pb2.DEADLINE_EXCEEDED,
     ErrorCode.CALLER_UNKNOWN: code_pb2.UNAUTHENTICATED,
     ErrorCode.NOT_PERMITTED: code_pb2.PERMISSION_DENIED,
 }

@@ -1,14 +1,17 @@
 """Deadlines of calls reach PostgreSQL: nothing is worked out there for which nobody waits."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import grpc
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
+from decision.errors import DeadlineExceededError
+from store.database import reading, run_transaction, run_transaction_asking
+from store.deadlines import deadline_in
 from tests.access import request_class
 from tests.integration.service_builders import BOUGHT_AT, at, purchase
 from tests.running import RunningMaywe, running_maywe
@@ -39,12 +42,34 @@ def maywe(
         yield running
 
 
+def _read(engine: Engine, work: Callable[[Connection], object]) -> object:
+    with reading(engine) as connection:
+        return work(connection)
+
+
 @pytest.fixture
 def other(database_url: str) -> Iterator[Engine]:
     """Connections of somebody else to the same database."""
     engine = create_engine(database_url, poolclass=NullPool)
     yield engine
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        run_transaction,
+        lambda engine, work: run_transaction_asking(engine, (), lambda one, _: work(one)),
+        _read,
+    ],
+    ids=["write", "write with questions", "read"],
+)
+def test_a_statement_that_the_deadline_ended_is_no_fault_of_postgresql(
+    engine: Engine, ask: Callable[[Engine, Callable[[Connection], object]], object]
+) -> None:
+    """Whoever watches for PostgreSQL's failures is not told of callers who gave too little."""
+    with pytest.raises(DeadlineExceededError), deadline_in(0.05):
+        ask(engine, lambda connection: connection.execute(text("SELECT pg_sleep(60)")))
 
 
 @pytest.mark.parametrize(
