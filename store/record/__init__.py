@@ -1,9 +1,10 @@
 """The cached record: a permission timeline as the bytes that go to Redis.
 
 What lives here: writing records (`writing`), reading them one by one (`reading`), for one instant
-(`answering`) or to be compared (`comparing`), in the formats of `layout`. What has ended more than
-`TRIM_MARGIN_MICROSECONDS` before a record was made is left out: a check never asks about the past.
-A record in PostgreSQL has epoch and incarnation 0; the cache stamps them.
+(`answering`) or to be compared (`comparing`), in the formats of `layout`. A check never asks about
+the past: what has ended more than `TRIM_MARGIN_MICROSECONDS` before a record was made is left out,
+and of what else has ended all but the latest. A record in PostgreSQL has epoch and incarnation 0;
+the cache stamps them.
 """
 
 from store.record.answering import decode_at

@@ -16,7 +16,7 @@ from decision.scopes import Scope
 from decision.timeline import NO_BASIS, Courses, PermissionTimeline, Segment
 from store.code_numbers import CodeNumbers, wide_scope_number
 from store.record.bases import basis_at
-from store.record.layout import LAST_SPAN, LAYOUTS, NARROW, Layout, Parts, parts_of
+from store.record.layout import LAST_SPAN, NARROW, Layout, Parts, layout_of, parts_of
 from store.record.reading import (
     DAMAGED,
     REASONS,
@@ -35,10 +35,7 @@ def decode_for_comparing(record: bytes, numbers: CodeNumbers) -> PermissionTimel
     is damaged not before it is asked for.
     """
     header = decode_header(record)
-    layout = LAYOUTS.get(record[0])
-    if layout is None:
-        message = "a cached record of a format that is not read any more"
-        raise ValueError(message)
+    layout = layout_of(record)
     parts = parts_of(record, layout)
     instants = instants_of(record, parts)
     parting, firsts = _parting_of(

@@ -102,6 +102,15 @@ WIDE: Final = Layout(
 LAYOUTS: Final = {layout.format: layout for layout in (NARROW, WIDE)}
 
 
+def layout_of(record: bytes) -> Layout:
+    """Give the layout of a record. Raises ValueError for one of an older format."""
+    layout = LAYOUTS.get(record[0])
+    if layout is None:
+        message = "a cached record of a format that is not read any more"
+        raise ValueError(message)
+    return layout
+
+
 class Parts(NamedTuple):
     """Where the parts of one record begin, in bytes, and how many there are of each."""
 

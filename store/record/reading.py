@@ -32,6 +32,7 @@ from store.record.layout import (
     SECOND_BYTES,
     Layout,
     Parts,
+    layout_of,
     parts_of,
 )
 
@@ -80,10 +81,7 @@ def decode(record: bytes, numbers: CodeNumbers, selection: Selection | None = No
     a code that `numbers` does not know, that is when a newer catalog is needed.
     """
     header = decode_header(record)
-    layout = LAYOUTS.get(record[0])
-    if layout is None:
-        message = "a cached record of a format that is not read any more"
-        raise ValueError(message)
+    layout = layout_of(record)
     reader = _Reader(record, layout, numbers)
     try:
         segments = reader.segments(selection)

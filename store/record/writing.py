@@ -1,18 +1,15 @@
 """Writing a permission timeline as a cached record."""
 
 import struct
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import compress
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from decision.grants import Basis
 from decision.instants import BEGINNING, FOREVER, Instant
-from decision.timeline import (
-    NO_BASIS,
-    PermissionTimeline,
-    RestrictedInterval,
-    Segment,
-)
+from decision.timeline import NO_BASIS, PermissionTimeline, RestrictedInterval, Segment
 from store.code_numbers import Cells, CodeNumbers
 from store.record.bases import encode_bases
 from store.record.layout import (
@@ -34,6 +31,13 @@ from store.record.layout import (
 
 TRIM_MARGIN_MICROSECONDS: Final = 24 * 3600 * 1_000_000
 
+ENDED_KEPT_MAX: Final = 8
+"""Segments of a course that had ended when a record was made; of more the earliest are left out.
+
+Whoever reads a record is behind its maker by milliseconds (ADR 0011). Of somebody with a thousand
+purchases in a day it would otherwise hold a thousand bases that answer nothing any more (ADR 0031).
+"""
+
 _SECONDS_END: Final = 2**32
 
 NO_COURSE: Final = -1
@@ -54,7 +58,7 @@ def encode(
 
     Equal timelines give equal bytes. Raises KeyError for a scope with a code without a number.
     """
-    content = _content_of(timeline, numbers, made_at - TRIM_MARGIN_MICROSECONDS)
+    content = _content_of(timeline, numbers, made_at)
     flags = FLAG_KNOWN if timeline.is_known else 0
     try:
         return _write(content, numbers, NARROW, flags, version, publication)
@@ -86,15 +90,16 @@ class _Content(NamedTuple):
     index_of_basis: Mapping[int, int]
 
 
-def _content_of(
-    timeline: PermissionTimeline, numbers: CodeNumbers, trim_before: Instant
-) -> _Content:
+def _content_of(timeline: PermissionTimeline, numbers: CodeNumbers, made_at: Instant) -> _Content:
+    trim_before = made_at - TRIM_MARGIN_MICROSECONDS
     cells = numbers.cells(timeline.courses.parting)
     found = timeline.courses.courses
     courses: dict[tuple[Segment, ...], int] = {}
     course_of_place = [NO_COURSE] * len(found)
     for place in cells.places:
         kept = tuple([segment for segment in found[place] if segment[1] > trim_before])
+        if len(kept) > ENDED_KEPT_MAX:
+            kept = _without_earliest(kept, made_at)
         if kept:
             course_of_place[place] = courses.setdefault(kept, len(courses))
     # Numbered as the courses meet them, so that equal timelines give equal bytes.
@@ -111,8 +116,8 @@ def _content_of(
         instants.add(basis.obtained_at)
         instants.add(basis.ends_at)
     restrictions = [
-        (numbers.pattern_number(part.selector), part)
-        for part in timeline.restrictions
+        (number, part)
+        for number, part in _joined(timeline.restrictions, numbers)
         if part.end > trim_before
     ]
     instants.update(instant for _, part in restrictions for instant in part[1:])
@@ -126,6 +131,30 @@ def _content_of(
         bases,
         index_of_basis,
     )
+
+
+def _without_earliest(course: tuple[Segment, ...], made_at: Instant) -> tuple[Segment, ...]:
+    """Leave out the earliest of the segments that had ended, if they are too many."""
+    ended_count = bisect_right(course, made_at, key=attrgetter("end"))
+    return course[max(0, ended_count - ENDED_KEPT_MAX) :]
+
+
+def _joined(
+    restrictions: Sequence[RestrictedInterval], numbers: CodeNumbers
+) -> Sequence[tuple[int, RestrictedInterval]]:
+    """Give restrictions by pattern number, of those between which there is no gap one for all."""
+    numbered = sorted(
+        ((numbers.pattern_number(part.selector), part) for part in restrictions),
+        key=lambda one: (one[0], one[1].start),
+    )
+    joined: list[tuple[int, RestrictedInterval]] = []
+    for number, part in numbered:
+        if joined and joined[-1][0] == number and part.start <= joined[-1][1].end:
+            last = joined[-1][1]
+            joined[-1] = (number, last._replace(end=max(last.end, part.end)))
+        else:
+            joined.append((number, part))
+    return joined
 
 
 def _write(

@@ -1,6 +1,7 @@
 """Timelines to be written as records: strategies, and what they are made of."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -46,8 +47,6 @@ SCOPES = [
 HOUR = 3600 * 1_000_000
 MADE_AT = 1000 * 24 * HOUR
 INSTANTS = [MADE_AT + offset * HOUR for offset in (-100, -25, -24, -23, -1, 0, 1, 100)]
-# A record with one that is of no whole second keeps all of its instants exactly.
-INSTANTS.append(MADE_AT + HOUR // 2 + 1)
 # A record with one that is of no whole second keeps all of its instants exactly.
 INSTANTS.append(MADE_AT + HOUR // 2 + 1)
 
@@ -112,10 +111,25 @@ def timelines(draw: st.DrawFn) -> PermissionTimeline:
     )
 
 
-def encode(timeline: PermissionTimeline, version: int = 1, publication: int = 1) -> bytes:
+def widened(timeline: PermissionTimeline) -> PermissionTimeline:
+    """The same with so many restrictions, all of them over, that its record is a wide one."""
+    selector = Selector(dataset="dataset-2")
+    added = [
+        RestrictedInterval(selector, MADE_AT - second * 2_000_000, MADE_AT - second * 2_000_000 + 1)
+        for second in range(1, 300)
+    ]
+    return replace(timeline, restrictions=[*timeline.restrictions, *added])
+
+
+def encode(
+    timeline: PermissionTimeline,
+    version: int = 1,
+    publication: int = 1,
+    made_at: Instant = MADE_AT,
+) -> bytes:
     """A record of which a test names only what matters to it."""
     return record.encode(
-        timeline, NUMBERS, version=version, publication=publication, made_at=MADE_AT
+        timeline, NUMBERS, version=version, publication=publication, made_at=made_at
     )
 
 
