@@ -8,8 +8,7 @@ import os
 import random
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +20,9 @@ from service.embedded import temporary_data_directory
 from service.embedded.account import ServerAccount
 from service.embedded.binaries import server_binaries
 from service.embedded.process import ServerProcess, ServerProgram, StopStep, running_server
+from tests.waiting import until
 
 READY_SECONDS_MAX: Final = 60.0
-POLL_SECONDS: Final = 0.02
 REPLY_SECONDS_MAX: Final = 10.0
 
 BUS_PORT_OFFSET: Final = 10_000
@@ -157,13 +156,13 @@ class Cluster:
     def replicate(self, replica: TestServer, master: TestServer) -> None:
         """Make a server the replica of a master, and wait until it has all that the master has."""
         master_id = master.execute("CLUSTER", "MYID")
-        wait_until(lambda: master_id in replica.execute("CLUSTER", "NODES"))
+        until(lambda: master_id in replica.execute("CLUSTER", "NODES"))
         replica.execute("CLUSTER", "REPLICATE", master_id)
-        wait_until(lambda: "connected" in replica.execute("ROLE"))
+        until(lambda: "connected" in replica.execute("ROLE"))
 
     def wait_until_agreed(self) -> None:
         """Wait until every server knows all others and finds the cluster whole."""
-        wait_until(lambda: all(self._is_whole(server) for server in self.servers))
+        until(lambda: all(self._is_whole(server) for server in self.servers))
 
     def _is_whole(self, server: TestServer) -> bool:
         info = server.execute("CLUSTER", "INFO")
@@ -197,16 +196,6 @@ def redis_cluster(replicas: int = 0) -> Iterator[Cluster]:
         for replica, master in zip(cluster.replicas, cluster.masters, strict=False):
             cluster.replicate(replica, master)
         yield cluster
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so, far longer than it should take."""
-    deadline = time.monotonic() + READY_SECONDS_MAX
-    while not is_so():
-        if time.monotonic() > deadline:
-            message = "what a test waits for does not come"
-            raise TimeoutError(message)
-        time.sleep(POLL_SECONDS)
 
 
 def _free_port() -> int:

@@ -5,8 +5,6 @@ the product's.
 """
 
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +16,8 @@ from service.embedded.account import ServerAccount
 from service.embedded.binaries import ServerBinaries
 from service.embedded.directories import make_private_directory
 from tests.faults.children import Child
+from tests.waiting import until
 
-READY_SECONDS_MAX: Final = 15.0
-READY_POLL_SECONDS: Final = 0.01
 SNAPSHOT_NAME: Final = "dump.rdb"
 
 CLIENT_SECONDS_MAX: Final = 10.0
@@ -81,7 +78,7 @@ class RedisNode:
             shutil.copyfile(self._kept, snapshot)
             shutil.chown(snapshot, self._account.user_id, self._account.group_id)
         self.child.start()
-        wait_until(self._is_ready, f"{self.child.name} does not answer")
+        until(self._is_ready, f"{self.child.name} does not answer")
 
     def keep_snapshot(self) -> None:
         """Keep what the node holds now."""
@@ -125,12 +122,3 @@ class RedisNode:
                 return bool(client.ping())
         except redis.RedisError:
             return False
-
-
-def wait_until(is_so: Callable[[], bool], trouble: str) -> None:
-    """Ask again and again, not for ever. Raises TimeoutError."""
-    deadline = time.monotonic() + READY_SECONDS_MAX
-    while not is_so():
-        if time.monotonic() >= deadline:
-            raise TimeoutError(trouble)
-        time.sleep(READY_POLL_SECONDS)

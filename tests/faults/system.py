@@ -25,7 +25,8 @@ from tests.faults.children import Child
 from tests.faults.postgresql import DATABASE, ROLE, Postgresql
 from tests.faults.processes import NO_PORT, MayweProcess, environment
 from tests.faults.proxies import Links, running_links
-from tests.faults.redis_nodes import RedisNode, wait_until
+from tests.faults.redis_nodes import RedisNode
+from tests.waiting import until
 
 PORTS: Final = range(20_000, 32_000)
 """Where servers listen that are started again on their port: the system lends it to nobody else."""
@@ -122,7 +123,7 @@ def running_system(sabotages: str = "") -> Iterator[System]:
             process.start()
         for process in system.processes.values():
             process.wait_until_ready()
-        wait_until(nodes[1].is_in_step, "the replica does not hear its master")
+        until(nodes[1].is_in_step, "the replica does not hear its master")
         yield system
 
 

@@ -3,9 +3,7 @@
 Here live defaults for all that does not matter to a test; a test names only what matters to it.
 """
 
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
@@ -135,12 +133,3 @@ def threads(count: int) -> Iterator[ThreadPoolExecutor]:
     """Give threads, which end with the test."""
     with ThreadPoolExecutor(count) as pool:
         yield pool
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds that another thread brings about."""
-    deadline = time.monotonic() + WAIT_SECONDS_MAX
-    pause = threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline, "it does not come about"
-        pause.wait(0.005)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -16,17 +16,11 @@ from tests.access import Guarded, ended_with
 from tests.authority import AUDIENCE, ISSUER, TokenIssuer
 from tests.integration.service_builders import catalog
 from tests.running import running_maywe
+from tests.waiting import until
 
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 UNKNOWN = grpc.StatusCode.UNAUTHENTICATED
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
-
-
-def _wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def _retry_milliseconds(error: grpc.RpcError) -> int:
@@ -112,7 +106,7 @@ class TestSettings:
             return system.ended_with(token, "ConsentService", "GetConsentCard")
 
         assert code() is DENIED
-        _wait_until(lambda: code() is grpc.StatusCode.RESOURCE_EXHAUSTED)
+        until(lambda: code() is grpc.StatusCode.RESOURCE_EXHAUSTED)
 
     @pytest.fixture
     def one_stranger(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,10 +124,10 @@ class TestSettings:
             return system.ended_with(token, "DecisionService", "MayContact")
 
         assert code(bad) is UNKNOWN
-        _wait_until(lambda: code(bad) is grpc.StatusCode.RESOURCE_EXHAUSTED)
+        until(lambda: code(bad) is grpc.StatusCode.RESOURCE_EXHAUSTED)
         assert code(known) is INVALID
         new = system.token("decision.read", subject="new")
-        _wait_until(lambda: code(new) is INVALID)
+        until(lambda: code(new) is INVALID)
 
     def test_streams_beyond_the_limit_are_refused_until_one_ends(self, system: Guarded) -> None:
         """Of that caller alone."""
@@ -152,7 +146,7 @@ class TestSettings:
 
         assert code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         stream.cancel()
-        _wait_until(lambda: code() is grpc.StatusCode.OK)
+        until(lambda: code() is grpc.StatusCode.OK)
 
     @pytest.mark.parametrize("system", [{"is_four_eyes": "true"}], indirect=True)
     def test_four_eyes_let_nobody_publish_what_only_they_handed_in(
@@ -233,7 +227,7 @@ class TestSettings:
         assert system.ended_with(after, "DecisionService", "MayContact") is INVALID
         assert system.ended_with(before, "DecisionService", "MayContact") is INVALID
         system.issuer.remove_key("key-1")
-        _wait_until(lambda: system.ended_with(before, "DecisionService", "MayContact") is UNKNOWN)
+        until(lambda: system.ended_with(before, "DecisionService", "MayContact") is UNKNOWN)
         assert system.ended_with(after, "DecisionService", "MayContact") is INVALID
 
     def test_the_file_of_callers_is_taken_over_when_it_changes(
@@ -244,7 +238,7 @@ class TestSettings:
         assert system.ended_with(token, "DecisionService", "MayContact") is DENIED
         named = "callers: [{name: new, token: {subject: new-subject}, roles: [decision.read]}]"
         callers_file.write_text(named)
-        _wait_until(lambda: system.ended_with(token, "DecisionService", "MayContact") is INVALID)
+        until(lambda: system.ended_with(token, "DecisionService", "MayContact") is INVALID)
         callers_file.write_text("callers: [{name: new}]")
         gate = system.maywe.application.gate
         assert gate is not None

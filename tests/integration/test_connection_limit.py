@@ -25,10 +25,10 @@ from store.database import open_engine, reading
 from store.outcomes import Recorded
 from store.publications import Catalogs
 from store.recording import Recorder
-from tests.integration.lease_builders import wait_until
 from tests.integration.ledger_builders import LONG_AGO, Ledger, opened_ledger
 from tests.integration.whole_ledger import everything_in, faults_of_ledger
 from tests.servers import migrated_template, new_database
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -145,7 +145,7 @@ def test_without_a_connection_nothing_is_recorded(
             with pytest.raises(OverloadedError, match="connection limit"), reading(limited.engine):
                 pass
         assert everything_in(limited.ledger.engine) == before
-    wait_until(lambda: is_let_in(limited.engine))
+    until(lambda: is_let_in(limited.engine))
     assert not limited.recorder.record_one(consent("late")).is_repeated
     assert faults_of_ledger(limited.ledger.engine, limited.ledger.catalogs) == []
 
@@ -159,7 +159,7 @@ def test_when_superusers_have_all_connections_the_limit_is_told_of(limited: Limi
         pytest.raises(OverloadedError, match="connection limit"),
     ):
         limited.recorder.record_one(consent("late"))
-    wait_until(lambda: is_let_in(limited.engine))
+    until(lambda: is_let_in(limited.engine))
     assert not limited.recorder.record_one(consent("late")).is_repeated
 
 

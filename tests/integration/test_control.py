@@ -18,7 +18,8 @@ from service.control.server import ControlListenError, ControlServer
 from store.floors import CustomerFloor, Narrowing
 from store.guard import GuardKeeper
 from store.publications import Catalogs
-from tests.integration.lease_builders import WAIT_SECONDS_MAX, wait_until
+from tests.integration.lease_builders import WAIT_SECONDS_MAX
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -130,7 +131,7 @@ def test_loading_a_catalog_holds_up_no_customer(
     """Nor its own floor; the publication itself is answered when the catalog is loaded."""
     process = Process("p", address)
     published = tell(client, process, Narrowing(1, publication=4))
-    wait_until(lambda: catalogs.loads == [4])
+    until(lambda: catalogs.loads == [4])
     assert keeper.current().publication == 4
     assert is_told(client, process, floor_of("olga"))
     assert published.empty()
@@ -209,7 +210,7 @@ def test_after_silence_a_new_connection_is_made(
         assert not is_told(client, process, floor_of("olga"))
     monkeypatch.undo()
     with ControlServer(keeper, catalogs, "p", address):
-        wait_until(lambda: is_told(client, process, floor_of("olga")))
+        until(lambda: is_told(client, process, floor_of("olga")))
     assert "olga" in keeper.current().customers
 
 
@@ -220,9 +221,9 @@ def test_a_process_that_comes_back_is_reached_again(
     with ControlServer(keeper, catalogs, "p", "127.0.0.1:0") as server:
         process = Process("p", server.address)
         assert is_told(client, process, floor_of("olga"))
-    wait_until(lambda: not is_told(client, process, floor_of("anna")))
+    until(lambda: not is_told(client, process, floor_of("anna")))
     with ControlServer(keeper, catalogs, "p", process.address):
-        wait_until(lambda: is_told(client, process, floor_of("anna")))
+        until(lambda: is_told(client, process, floor_of("anna")))
     assert "anna" in keeper.current().customers
 
 

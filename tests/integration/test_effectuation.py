@@ -32,8 +32,8 @@ from tests.integration.lease_builders import (
     renew,
     settled_epoch_of,
     threads,
-    wait_until,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -105,7 +105,7 @@ def processes(engine: Engine) -> Iterator[Processes]:
 
 def wait_until_it_waits(future: Future[bool], reads: list[str]) -> None:
     """Wait until a call has read the leases, and see that it does not end."""
-    wait_until(lambda: bool(reads))
+    until(lambda: bool(reads))
     with pytest.raises(TimeoutError):
         future.result(NOT_LONG_SECONDS)
 
@@ -127,7 +127,7 @@ def test_what_is_done_meanwhile_holds_up_nobody_who_is_told(
     done: list[bool] = []
 
     def do() -> None:
-        wait_until(lambda: all(one.customers for one in told))
+        until(lambda: all(one.customers for one in told))
         done.append(True)
 
     found = writer.effectuator.make_effective(
@@ -206,7 +206,7 @@ def test_renewing_meanwhile_does_not_make_a_process_harmless(
     renew(engine, "p")
     with threads(1) as pool, counted_lease_reads(engine) as reads:
         waiting = pool.submit(writer.make_effective)
-        wait_until(lambda: bool(reads))
+        until(lambda: bool(reads))
         renew(engine, "p")
         wait_until_it_waits(waiting, reads)
         writer.clock.advance(OVER_SECONDS)
@@ -232,7 +232,7 @@ def test_who_appears_after_the_read_is_not_waited_for(engine: Engine, writer: Wr
     renew(engine, "dead")
     with threads(1) as pool, counted_lease_reads(engine) as reads:
         waiting = pool.submit(writer.make_effective)
-        wait_until(lambda: bool(reads))
+        until(lambda: bool(reads))
         wait_until_it_waits(waiting, reads)
         renew(engine, "late", length_seconds=60)
         writer.clock.advance(OVER_SECONDS)
@@ -343,7 +343,7 @@ def test_a_thousand_narrowings_at_once_share_reads_and_calls(
     with threads(len(work)) as pool, counted_lease_reads(engine) as reads:
         with held_lease_table(engine):
             waiting = [pool.submit(one) for one in work]
-            wait_until(lambda: all(future.running() for future in waiting))
+            until(lambda: all(future.running() for future in waiting))
         assert all(future.result(WAIT_SECONDS_MAX) for future in waiting)
     assert told.customers == set(customer_ids)
     assert len(reads) <= 100

@@ -45,10 +45,10 @@ from tests.integration.erasing_builders import (
     may_sms,
 )
 from tests.integration.erasing_child import PLACES
-from tests.integration.lease_builders import wait_until
 from tests.integration.ledger_builders import Ledger, cached_reason
 from tests.integration.service_builders import catalog, consent, failure_of, new_id, purchase
 from tests.running import RunningMaywe, running_maywe
+from tests.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("nobody_watches")]
 
@@ -298,7 +298,7 @@ def test_a_redis_that_goes_back_brings_nobody_back(
     for _ in range(20):
         for customer_id in (ANNA, ANNA_TOO):
             assert may_sms(maywe, customer_id).reason == UNKNOWN
-    wait_until(lambda: all(new > old for new, old in zip(lives_of(maywe), lives, strict=True)))
+    until(lambda: all(new > old for new, old in zip(lives_of(maywe), lives, strict=True)))
     maywe.wait_until_projected()
     assert may_sms(maywe, ANNA).reason == UNKNOWN
     assert left_of(maywe, client, ANNA) == [f"{ANNA} in Redis"]

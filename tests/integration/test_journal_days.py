@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from store.journal_days import DAYS_AHEAD, DAYS_UNHARMED, JournalDays, Kept
-from tests.integration.test_worker import wait_until
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -128,7 +128,7 @@ def test_nobody_waits_behind_who_waits_for_the_journal(engine: Engine) -> None:
         with engine.begin() as reader:
             reader.execute(text("SELECT count(*) FROM decision_journal"))
             keeping = pool.submit(keep, engine)
-            wait_until(lambda: keeping.done() or _is_waiting(engine))
+            until(lambda: keeping.done() or _is_waiting(engine))
             answer(engine, "meanwhile", days_ago=0)
             assert keeping.result().dropped == 0
         assert keep(engine).dropped == 1
@@ -253,7 +253,7 @@ def test_who_is_told_to_stop_while_looking_through_keeps_nothing_out(engine: Eng
     days = JournalDays(engine, 0, scan_seconds_max=LONG)
     with ThreadPoolExecutor(1) as pool:
         keeping = pool.submit(days.run_pending, stop)
-        wait_until(lambda: keeping.done() or begun.is_set())
+        until(lambda: keeping.done() or begun.is_set())
         assert exclusions(engine) == 1
         answer(engine, "meanwhile", days_ago=0)
         stop.set()

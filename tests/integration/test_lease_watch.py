@@ -20,8 +20,8 @@ from tests.integration.lease_builders import (
     renew,
     settled_epoch_of,
     threads,
-    wait_until,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -194,9 +194,9 @@ def test_reads_that_wait_are_one(
     with threads(50) as pool, counted_lease_reads(engine) as reads:
         with held_lease_table(engine):
             first = pool.submit(watch.read)
-            wait_until(lambda: len(reads) == 1)
+            until(lambda: len(reads) == 1)
             others = [pool.submit(watch.read) for _ in range(49)]
-            wait_until(lambda: all(other.running() for other in others))
+            until(lambda: all(other.running() for other in others))
         found = {id(other.result(WAIT_SECONDS_MAX)) for other in others}
         assert id(first.result(WAIT_SECONDS_MAX)) not in found
         # A thread that runs may not have asked yet, and then shares a later one.

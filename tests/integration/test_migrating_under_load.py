@@ -33,7 +33,7 @@ from store.schema import metadata
 from tests.integration.command_line import run
 from tests.integration.ledger_builders import LONG_AGO, document
 from tests.integration.test_serving import PROCESS_SECONDS_MAX
-from tests.integration.test_worker import wait_until
+from tests.waiting import until
 
 # Several servers start, and a busy machine takes its time over each.
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -304,7 +304,7 @@ def test_nobody_waits_behind_a_migration_that_waits(
                         backup.execute(text(f"LOCK TABLE {table.name} IN ACCESS SHARE MODE"))
                 migrating = TODAY.popen("migrate", *stores)
                 stack.callback(migrating.kill)
-                wait_until(lambda: has_been_refused(engine))
+                until(lambda: has_been_refused(engine))
                 load.wait()
                 assert migrating.poll() is None
                 assert not migrations.is_current(engine)

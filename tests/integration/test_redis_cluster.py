@@ -20,8 +20,9 @@ from store.sharding import SHARD_COUNT
 from store.warming import verify, warm
 from tests.integration.ledger_builders import Ledger, cached_reason, ids_of_shard
 from tests.integration.service_builders import catalog, consent, revocation
-from tests.redis_cluster import Cluster, TestServer, redis_cluster, wait_until
+from tests.redis_cluster import Cluster, TestServer, redis_cluster
 from tests.running import running_maywe
+from tests.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -176,7 +177,7 @@ def test_the_other_shards_are_read_while_a_master_hangs(
         assert cached_reason(ledger, impatient, CUSTOMERS[there]) is Reason.ALLOWED
     finally:
         hanging.resume()
-    wait_until(lambda: are_all_there(impatient))
+    until(lambda: are_all_there(impatient))
     assert Projector(ledger.engine, impatient).project_pending() == 1
     cluster.wait_until_agreed()
 
@@ -279,7 +280,7 @@ def test_a_dead_master_is_followed_by_its_replica(ledger: Ledger, own_cluster: C
         own_cluster.masters[0].execute("WAIT", 1, REPLICATED_MILLISECONDS_MAX)
         own_cluster.masters[0].kill()
         assert cache.read(CUSTOMERS)[number] == NOTHING_CACHED
-        wait_until(lambda: are_all_there(cache))
+        until(lambda: are_all_there(cache))
         assert cached_reason(ledger, cache, CUSTOMERS[number]) is Reason.ALLOWED
         ledger.revoke(CUSTOMERS[number])
         assert Projector(ledger.engine, cache).project_pending() == 1
@@ -321,13 +322,13 @@ def test_a_replica_promoted_while_behind_allows_nothing_that_was_revoked(
             assert answer.verdict == common_pb2.VERDICT_DENY
             return are_all_there(cache)
 
-        wait_until(is_denied_as_the_cluster_is_whole)
+        until(is_denied_as_the_cluster_is_whole)
         maywe.wait_until_projected()
         assert is_denied_as_the_cluster_is_whole()
         # The projector's own client asks nothing while nothing is recorded, and so learns of the
         # fail-over only from its next question.
         projected = maywe.application.cache
-        wait_until(lambda: len(projected.read_metas()) == SHARD_COUNT)
+        until(lambda: len(projected.read_metas()) == SHARD_COUNT)
         report = verify(maywe.application.engine, projected)
     assert (report.equal, report.different) == (1, 0)
 
@@ -344,5 +345,5 @@ def test_a_client_opened_before_its_cluster_finds_it(own_cluster: Cluster) -> No
         for server in own_cluster.servers:
             server.start()
         own_cluster.wait_until_agreed()
-        wait_until(lambda: are_all_there(cache))
+        until(lambda: are_all_there(cache))
         assert cache.read_metas() == dict.fromkeys(SHARDS)

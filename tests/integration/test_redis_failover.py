@@ -22,7 +22,8 @@ from tests.integration.ledger_builders import (
     leased,
     reason_for,
 )
-from tests.redis_cluster import TestServer, redis_servers, wait_until
+from tests.redis_cluster import TestServer, redis_servers
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -73,7 +74,7 @@ def redis_set_back(request: pytest.FixtureRequest) -> Iterator[Redis]:
     with redis_servers(2 if request.param == "replica" else 1) as [server, *others]:
         for replica in others:
             replica.execute("REPLICAOF", "127.0.0.1", server.port)
-            wait_until(lambda replica=replica: "connected" in replica.execute("ROLE"))  # type: ignore[misc]
+            until(lambda replica=replica: "connected" in replica.execute("ROLE"))  # type: ignore[misc]
         running = Redis(server, others[0] if others else None)
         yield running
         running.close()

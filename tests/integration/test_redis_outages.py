@@ -11,7 +11,8 @@ from store.cache import Cache, open_client
 from store.meta import CacheLife, Meta
 from store.redis_client import CHECK_REPLY_SECONDS_MAX, RedisClient
 from tests.integration.ledger_builders import ids_of_shard
-from tests.redis_cluster import TestServer, redis_servers, wait_until
+from tests.redis_cluster import TestServer, redis_servers
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -71,7 +72,7 @@ def test_a_paused_redis_is_asked_once(cache: Cache, server: TestServer) -> None:
             assert later.value.__cause__ is None
     finally:
         server.resume()
-    wait_until(lambda: not cache.is_lost)
+    until(lambda: not cache.is_lost)
     assert cache.read([CUSTOMER])[0].meta is not None
     assert reads_seen_by(server) - before <= 2
 
@@ -94,7 +95,7 @@ def test_all_threads_learn_that_redis_is_lost(cache: Cache, server: TestServer) 
             assert sum(pool.map(read_in_vain, range(THREADS))) == 20 * THREADS
     finally:
         server.resume()
-    wait_until(lambda: not cache.is_lost)
+    until(lambda: not cache.is_lost)
     assert reads_seen_by(server) - before <= THREADS
 
 
@@ -106,7 +107,7 @@ def test_a_restarted_redis_is_found_again(cache: Cache, server: TestServer) -> N
     with pytest.raises(UnavailableError):
         cache.fill(SHARD, LIFE, {})
     server.start()
-    wait_until(lambda: not cache.is_lost)
+    until(lambda: not cache.is_lost)
     assert cache.read([CUSTOMER])[0].meta is None
     assert not cache.fill(SHARD, LIFE, {}).is_accepted
 
@@ -129,7 +130,7 @@ def test_a_client_may_be_opened_before_redis_is_there(server: TestServer) -> Non
             with pytest.raises(UnavailableError):
                 cache.read_metas()
             server.start()
-            wait_until(lambda: not cache.is_lost)
+            until(lambda: not cache.is_lost)
             assert set(cache.read_metas().values()) == {None}
     finally:
         server.kill()

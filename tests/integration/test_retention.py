@@ -23,9 +23,9 @@ from tests.integration.command_line import run
 from tests.integration.ledger_builders import Ledger, cached_reason, ids_of_shard
 from tests.integration.test_projector import dumped_keys, restore_keys
 from tests.integration.test_serving import serving_process
-from tests.integration.test_worker import wait_until
 from tests.integration.whole_ledger import faults_of_ledger
 from tests.servers import remove_keys
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -260,8 +260,8 @@ class TestCommand:
         assert seqs(ledger) == [1, 2, 3, 4, 5]
         assert parts_of_journal(ledger) == 1
         with serving_process("worker", *stores, "--outbox-days=19"):
-            wait_until(lambda: kept_after(ledger) == 3)
-            wait_until(lambda: parts_of_journal(ledger) == 2 + DAYS_AHEAD)
+            until(lambda: kept_after(ledger) == 3)
+            until(lambda: parts_of_journal(ledger) == 2 + DAYS_AHEAD)
         assert seqs(ledger) == [4, 5]
 
 

@@ -1,9 +1,8 @@
 """TLS and mutual TLS: who is let in, by which certificate, and what is replaced while it runs."""
 
 import logging
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from tests.authority import AUDIENCE, ISSUER, CertificateAuthority, Pair, TokenI
 from tests.integration.service_builders import catalog, consent, revocation
 from tests.running import running_maywe, settings_for
 from tests.servers import ServerUrls, new_database
+from tests.waiting import until
 
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -229,13 +229,6 @@ def _replace(path: Path, data: bytes) -> None:
     new.replace(path)
 
 
-def _wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS_MAX
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 class TestClientCredentials:
     """What a client refuses to do."""
 
@@ -394,7 +387,7 @@ class TestControl:
         try:
             narrowing = Narrowing(1, [CustomerFloor("ivan", 1, 1)])
             client.tell(Process("p", address), narrowing, told.append)
-            _wait_until(lambda: bool(told))
+            until(lambda: bool(told))
         finally:
             client.close()
         return told[0]
@@ -454,7 +447,7 @@ class TestControl:
             told: list[bool] = []
             narrowing = Narrowing(1, [CustomerFloor("ivan", 1, 1)])
             client.tell(process, narrowing, told.append)
-            _wait_until(lambda: bool(told))
+            until(lambda: bool(told))
             return told[0]
 
         try:
@@ -468,6 +461,6 @@ class TestControl:
             _replace(ours.key, pair.key.read_bytes())
             _replace(ours.authority, new.file.read_bytes())
             with ControlServer(keeper, catalogs, "p", process.address, ours):
-                _wait_until(lambda: tell(process))
+                until(lambda: tell(process))
         finally:
             client.close()

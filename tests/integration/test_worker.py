@@ -1,8 +1,6 @@
 """`maywe serve worker`: what it serves, what it does, and that it may die at any time."""
 
 import signal
-import time
-from collections.abc import Callable
 from typing import Any, Final
 
 import grpc
@@ -22,10 +20,10 @@ from store.warming import verify, warm
 from tests.integration.ledger_builders import LONG_AGO, Ledger, cached_reason
 from tests.integration.reconciling_builders import ANNA, body_of, opened_reconciling
 from tests.integration.test_serving import PROCESS_SECONDS_MAX, serving_process
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
-POLL_SECONDS: Final = 0.01
 CUSTOMERS: Final = 300
 KILLS: Final = 3
 RATE: Final = "--reconciled-per-second=10000"
@@ -39,14 +37,6 @@ def stores(database_url: str, redis_url: str, redis_namespace: str) -> list[str]
         f"--redis-url={redis_url}",
         f"--redis-namespace={redis_namespace}",
     ]
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait for something that happens in another process."""
-    deadline = time.monotonic() + PROCESS_SECONDS_MAX
-    while not is_so():
-        assert time.monotonic() < deadline, "it does not come about"
-        time.sleep(POLL_SECONDS)
 
 
 def test_a_worker_serves_health_and_nothing_else(stores: list[str]) -> None:
@@ -83,9 +73,9 @@ def test_a_worker_projects_rolls_out_and_reconciles(
     reconciling.spoil(ANNA, spoilt)
     assert cached_reason(ledger, cache, ANNA) is Reason.ALLOWED
     with serving_process("worker", *stores, RATE):
-        wait_until(lambda: cached_reason(ledger, cache, ANNA) is Reason.CONSENT_REVOKED)
+        until(lambda: cached_reason(ledger, cache, ANNA) is Reason.CONSENT_REVOKED)
         ledger.record(ANNA, Consent(wall_clock(), "calls", "granted"))
-        wait_until(lambda: cached_reason(ledger, cache, ANNA) is Reason.ALLOWED)
+        until(lambda: cached_reason(ledger, cache, ANNA) is Reason.ALLOWED)
 
 
 @pytest.mark.slow
@@ -122,7 +112,7 @@ def test_a_worker_that_is_killed_leaves_nothing_half_done(
     for _ in range(KILLS):
         before = repaired()
         with serving_process("worker", *stores, RATE) as (process, _):
-            wait_until(has_begun)
+            until(has_begun)
             process.kill()
             process.wait(PROCESS_SECONDS_MAX)
     left = CUSTOMERS - repaired()

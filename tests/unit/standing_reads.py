@@ -6,13 +6,13 @@ about. What is true of shared reads is in the tests.
 
 import queue
 import threading
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Final
 
 from store.shared_reads import SharedReads
+from tests.waiting import until
 
 HANG_SECONDS_MAX: Final = 30.0
 """A bound against hanging; nothing here is expected to take any time."""
@@ -79,17 +79,9 @@ patient_reads: Final = partial(
 )
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    """Wait until something is so that other threads bring about."""
-    deadline = time.monotonic() + HANG_SECONDS_MAX
-    while not is_so():
-        assert time.monotonic() < deadline, "it does not come about"
-        time.sleep(0.0005)
-
-
 def wait_until_waiting(reads: SharedReads[int], count: int) -> None:
     """Wait until so many ids wait to be sent."""
-    wait_until(lambda: reads.counts().ids_waiting == count)
+    until(lambda: reads.counts().ids_waiting == count)
 
 
 def result(future: "Future[Mapping[str, int]]") -> Mapping[str, int]:

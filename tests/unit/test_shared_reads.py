@@ -16,9 +16,9 @@ from tests.unit.standing_reads import (
     Gate,
     patient_reads,
     result,
-    wait_until,
     wait_until_waiting,
 )
+from tests.waiting import until
 
 AT_ONCE_SECONDS: Final = 0.01
 """A limit that is meant to pass."""
@@ -282,7 +282,7 @@ def test_behind_reads_that_hang_nobody_waits(gate: Gate) -> None:
         with pytest.raises(UnavailableError, match="took too long"):
             reads.read(ids)
     # A call may be given up before the thread that reads for it has begun.
-    wait_until(lambda: sorted(gate.sent) == [["a"], ["b"]])
+    until(lambda: sorted(gate.sent) == [["a"], ["b"]])
     counts = reads.counts()
     assert (counts.calls_given_up, counts.ids_waiting) == (4, 0)
     gate.open()
@@ -293,7 +293,7 @@ def test_behind_reads_that_hang_nobody_waits(gate: Gate) -> None:
         except UnavailableError:
             return False
 
-    wait_until(answers)
+    until(answers)
 
 
 def test_everybody_who_shared_a_failed_read_is_told(

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from tests.faults.kinds.kind import REDIS, Kind, Occurrence, Scene, wait_seconds
-from tests.faults.redis_nodes import wait_until
 from tests.faults.system import REPLICATION_LINK
+from tests.waiting import until
 
 DOWN_SECONDS: Final = (0.5, 3.0)
 EMPTIED_SECONDS: Final = (0.2, 1.5)
@@ -75,7 +75,7 @@ def failed_over(scene: Scene) -> Iterator[Occurrence]:
     system.links.point(REPLICATION_LINK, new.port)
     system.links.heal(REPLICATION_LINK)
     old.follow(replication_port)
-    wait_until(old.is_in_step, "the new replica does not hear its master")
+    until(old.is_in_step, "the new replica does not hear its master")
 
 
 KINDS: Final = (
