@@ -164,9 +164,32 @@ class Cluster:
         """Wait until every server knows all others and finds the cluster whole."""
         until(lambda: all(self._is_whole(server) for server in self.servers))
 
+    def wait_until_heard(self, master: TestServer) -> None:
+        """Wait until every server has heard which slots a master has taken.
+
+        Who moves one back before may make servers disagree for good about who has it: what was
+        said of it before counts again where two have taken it in the same epoch.
+        """
+        master_id = master.execute("CLUSTER", "MYID")
+        until(
+            lambda: len({_said_of(master_id, server) for server in self.servers}) == 1,
+            "servers disagree about slots",
+        )
+
     def _is_whole(self, server: TestServer) -> bool:
         info = server.execute("CLUSTER", "INFO")
         return "cluster_state:ok" in info and f"cluster_known_nodes:{len(self.servers)}\r" in info
+
+
+def _said_of(master_id: str, server: TestServer) -> tuple[str, ...]:
+    """Epoch and slots of a master as a server has them."""
+    [line] = (
+        line
+        for line in server.execute("CLUSTER", "NODES").splitlines()
+        if line.startswith(master_id)
+    )
+    _, _, _, _, _, _, epoch, _, *slots = line.split()
+    return (epoch, *slots)
 
 
 @contextmanager

@@ -34,6 +34,10 @@ LOOPBACK: Final = "127.0.0.1"
 MAYWE: Final = (sys.executable, "-m", "service.cli")
 
 
+_SOON_AGAIN: Final = [(f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "max")]
+"""By itself gRPC tries to connect again after a second, in which most servers have started."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerAddresses:
     """Where the servers listen."""
@@ -53,7 +57,7 @@ class StartedServer:
     def wait_until_serving(self) -> None:
         """Ask for its health until it serves. Raises DemoFailedError."""
         deadline = time.monotonic() + READY_SECONDS_MAX
-        with grpc.insecure_channel(self.address) as channel:
+        with grpc.insecure_channel(self.address, _SOON_AGAIN) as channel:
             # The types of grpc_health leave the calls of the stub out.
             health: Any = HealthStub(channel)
             while not _is_serving(health):

@@ -197,8 +197,8 @@ def begin_move(giver: TestServer, taker: TestServer, number: int) -> int:
     return slot
 
 
-def move(giver: TestServer, taker: TestServer, number: int) -> None:
-    """Move a shard from a master to another."""
+def move(cluster: Cluster, giver: TestServer, taker: TestServer, number: int) -> None:
+    """Move a shard from a master to another, of which all servers hear."""
     slot = begin_move(giver, taker, number)
     keys = giver.execute("CLUSTER", "GETKEYSINSLOT", slot, KEYS_MAX)
     if keys:
@@ -206,6 +206,7 @@ def move(giver: TestServer, taker: TestServer, number: int) -> None:
     taker_id = taker.execute("CLUSTER", "MYID")
     for server in (taker, giver):
         server.execute("CLUSTER", "SETSLOT", slot, "NODE", taker_id)
+    cluster.wait_until_heard(taker)
 
 
 def test_a_shard_that_has_moved_is_followed(impatient: Cache, cluster: Cluster) -> None:
@@ -214,13 +215,13 @@ def test_a_shard_that_has_moved_is_followed(impatient: Cache, cluster: Cluster) 
     number, other = shards_of(giver)[:2]
     for each in (number, other):
         impatient.begin_incarnation(each, EMPTY)
-    move(giver, taker, number)
+    move(cluster, giver, taker, number)
     assert impatient.read([CUSTOMERS[number]])[0].meta == EMPTY
-    move(taker, giver, number)
+    move(cluster, taker, giver, number)
     assert impatient.fill(number, LIFE, {}).is_accepted
-    move(giver, taker, number)
+    move(cluster, giver, taker, number)
     assert impatient.read_metas([number, other]) == {number: EMPTY, other: EMPTY}
-    move(taker, giver, number)
+    move(cluster, taker, giver, number)
     assert are_all_there(impatient)
 
 
