@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# How many test processes run at once; each starts servers of its own.
-TEST_PROCESSES ?= 2
+# How many test processes run at once; each starts servers of its own. One more than the two cores that are
+# counted on: tests wait for servers, for the disk and for time to pass.
+TEST_PROCESSES ?= 3
 
 # Also for the isolated environment in which pip builds: older versions of pip read the first,
 # newer ones the second.
