@@ -5,12 +5,13 @@ and the catalog's suspension. Checks, batches, audiences, cards and explanations
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from decision.catalog import Interval
 from decision.grants import Basis
 from decision.instants import FOREVER, Instant
+from decision.intervals import intervals_without
 from decision.reasons import Reason, Verdict, verdict_of
 from decision.scopes import Scope
 from decision.timeline import PermissionTimeline, Segment
@@ -141,18 +142,3 @@ def allowed_intervals_by_scope(
             intervals = allowed_intervals(timeline, None, part[0], after)
             for scope in part:
                 yield scope, intervals
-
-
-def intervals_without(
-    intervals: Sequence[Interval], gaps: Iterable[Interval]
-) -> Sequence[Interval]:
-    """Cut gaps out of intervals, and give what is left in the same order."""
-    for gap in gaps:
-        intervals = [part for interval in intervals for part in _without(interval, gap)]
-    return intervals
-
-
-def _without(interval: Interval, gap: Interval) -> list[Interval]:
-    before = Interval(interval.start, min(interval.end, gap.start))
-    behind = Interval(max(interval.start, gap.end), interval.end)
-    return [part for part in (before, behind) if part.start < part.end]

@@ -9,13 +9,14 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
-from decision.answer import Answer, allowed_intervals, answer_scope, intervals_without
+from decision.answer import Answer, allowed_intervals, answer_scope
 from decision.catalog import Catalog, Interval
 from decision.instants import FOREVER, Instant
+from decision.intervals import intervals_without
 from decision.partings import PARTINGS_KEPT_MAX, Parting
 from decision.reasons import Reason
 from decision.scopes import Scope
-from decision.timeline import NO_PLACE, PermissionTimeline
+from decision.timeline import NO_PLACE, PermissionTimeline, joined_restrictions
 
 
 class Direction(Enum):
@@ -146,7 +147,9 @@ def _compared_otherwise(
     timelines are denied alike, they differ in what grants or suspensions allow only.
     """
     are_denied_alike = before.is_known == after.is_known and (
-        [*before.restrictions] == [*after.restrictions]
+        not (before.restrictions or after.restrictions)
+        or joined_restrictions(before.restrictions, since)
+        == joined_restrictions(after.restrictions, since)
     )
     granted_before, granted_after = before.courses.granted, after.courses.granted
     for place, compared in enumerate(comparing.representatives):

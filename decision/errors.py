@@ -185,8 +185,8 @@ class DeadlineExceededError(UnavailableError):
 
     def __init__(
         self,
-        message: str = "the call was not done within its deadline: allow it more time, and send a "
-        "write again with the same event id",
+        message: str = "the call was not done within its deadline: allow it more time; what was to "
+        "be recorded is sent again with the same event id",
         code: ErrorCode = ErrorCode.DEADLINE_EXCEEDED,
         details: Mapping[str, str] | None = None,
     ) -> None:

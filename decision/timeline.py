@@ -13,6 +13,7 @@ from decision.catalog import Interval
 from decision.coverings import Covering, covered_alike
 from decision.grants import Basis, FoldedTimeline, Grant
 from decision.instants import BEGINNING, FOREVER, Instant
+from decision.intervals import joined_intervals
 from decision.partings import Parting, parting_of
 from decision.reasons import STRENGTH_BY_CAUSE, Reason
 from decision.scopes import Scope
@@ -39,6 +40,23 @@ class RestrictedInterval(NamedTuple):
     selector: Selector
     start: Instant
     end: Instant
+
+
+def joined_restrictions(
+    restrictions: Iterable[RestrictedInterval], after: Instant
+) -> Mapping[Selector, Sequence[Interval]]:
+    """Give by selector, in order, what ends after `after`; intervals without a gap are one.
+
+    Joined before the others are left out, so that leaving out more of it later gives the same.
+    """
+    by_selector: dict[Selector, list[Interval]] = {}
+    for selector, start, end in restrictions:
+        by_selector.setdefault(selector, []).append(Interval(start, end))
+    joined = {
+        selector: [one for one in joined_intervals(intervals) if one.end > after]
+        for selector, intervals in by_selector.items()
+    }
+    return {selector: intervals for selector, intervals in joined.items() if intervals}
 
 
 class Courses(Mapping[Scope, Sequence[Segment]]):

@@ -307,9 +307,7 @@ class SharedReads(Generic[_Found]):
 def _for_caller(error: BaseException) -> OverloadedError | UnavailableError:
     """Give an error of one caller's own: an exception that several threads raise keeps no trace."""
     match error:
-        case OverloadedError():
-            return OverloadedError(str(error), error.code, error.details)
-        case UnavailableError():
-            return UnavailableError(str(error), error.code, error.details)
+        case OverloadedError() | UnavailableError():
+            return type(error)(str(error), error.code, error.details)
         case _:
             return UnavailableError("PostgreSQL does not answer: try again later")

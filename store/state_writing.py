@@ -262,12 +262,12 @@ class StateWriter:
     ) -> Iterable[tuple[int, Sequence[Interval], Sequence[Interval]]]:
         """Give the scopes whose permissions differ from those stored, by number, with both.
 
-        What differs only in a past that is over by now stays.
+        What differs only in a past that is over by now stays: nobody asks for that, and records
+        hold only a part of it.
         """
         numbers = self._published.numbers
-        ended_before = self._now - record.TRIM_MARGIN_MICROSECONDS
         for scope, before, after in allowed_otherwise(
-            stored.timeline(numbers), rewrite.folded.timeline, ended_before
+            stored.timeline(numbers), rewrite.folded.timeline, self._now
         ):
             yield numbers.scope_number(scope), before, after
 
@@ -308,8 +308,8 @@ class StateWriter:
     ) -> Loss | None:
         """Tell whether the old record shows anything as allowed that the new one does not.
 
-        All that the old record still holds is compared, also of the last day: whoever reads it has
-        a clock of their own, which may be behind.
+        All that the old record still holds of the last day is compared: whoever reads it may be
+        behind.
         """
         losses = first_losses(before, after, self._now - record.TRIM_MARGIN_MICROSECONDS)
         if not losses:

@@ -13,7 +13,13 @@ from service.access.roles import UNIDENTIFIED
 from service.metrics.meters import Meters
 
 LOGGED: Final = frozenset(
-    {ErrorCode.OVERLOADED, ErrorCode.SHUTTING_DOWN, ErrorCode.STORE_UNAVAILABLE}
+    {
+        ErrorCode.OVERLOADED,
+        ErrorCode.SHUTTING_DOWN,
+        ErrorCode.STORE_UNAVAILABLE,
+        # PostgreSQL hangs, unless callers give too little time.
+        ErrorCode.DEADLINE_EXCEEDED,
+    }
 )
 """What is logged here; an incident is logged where it becomes a status (`service.errors`)."""
 

@@ -193,7 +193,7 @@ class Examiner:
         if row is None:
             # Writing the state brings the rest with it.
             return
-        ended_before = self._made_at(row) - record.TRIM_MARGIN_MICROSECONDS
+        ended_before = self._made_at(row)
         right = (
             (self._published.numbers.scope_number(scope), interval.start, interval.end)
             for scope in folded.timeline.segments

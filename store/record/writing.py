@@ -7,9 +7,10 @@ from itertools import compress
 from operator import attrgetter
 from typing import Final, NamedTuple
 
+from decision.catalog import Interval
 from decision.grants import Basis
 from decision.instants import BEGINNING, FOREVER, Instant
-from decision.timeline import NO_BASIS, PermissionTimeline, RestrictedInterval, Segment
+from decision.timeline import NO_BASIS, PermissionTimeline, Segment, joined_restrictions
 from store.code_numbers import Cells, CodeNumbers
 from store.record.bases import encode_bases
 from store.record.layout import (
@@ -84,7 +85,7 @@ class _Content(NamedTuple):
     cells: Cells
     course_of_place: Sequence[int]
     courses: Sequence[Sequence[Segment]]
-    restrictions: Sequence[tuple[int, RestrictedInterval]]
+    restrictions: Sequence[tuple[int, Interval]]
     instants: Sequence[Instant]
     bases: Sequence[Basis]
     index_of_basis: Mapping[int, int]
@@ -99,7 +100,7 @@ def _content_of(timeline: PermissionTimeline, numbers: CodeNumbers, made_at: Ins
     for place in cells.places:
         kept = tuple([segment for segment in found[place] if segment[1] > trim_before])
         if len(kept) > ENDED_KEPT_MAX:
-            kept = _without_earliest(kept, made_at)
+            kept = _without_earliest_ended(kept, made_at)
         if kept:
             course_of_place[place] = courses.setdefault(kept, len(courses))
     # Numbered as the courses meet them, so that equal timelines give equal bytes.
@@ -115,12 +116,13 @@ def _content_of(timeline: PermissionTimeline, numbers: CodeNumbers, made_at: Ins
     for basis in bases:
         instants.add(basis.obtained_at)
         instants.add(basis.ends_at)
-    restrictions = [
-        (number, part)
-        for number, part in _joined(timeline.restrictions, numbers)
-        if part.end > trim_before
-    ]
-    instants.update(instant for _, part in restrictions for instant in part[1:])
+    # By number, as they may come in any order.
+    restrictions = sorted(
+        (numbers.pattern_number(selector), interval)
+        for selector, intervals in joined_restrictions(timeline.restrictions, trim_before).items()
+        for interval in intervals
+    )
+    instants.update(instant for _, interval in restrictions for instant in interval)
     instants -= _IMPLIED
     return _Content(
         cells,
@@ -133,28 +135,10 @@ def _content_of(timeline: PermissionTimeline, numbers: CodeNumbers, made_at: Ins
     )
 
 
-def _without_earliest(course: tuple[Segment, ...], made_at: Instant) -> tuple[Segment, ...]:
-    """Leave out the earliest of the segments that had ended, if they are too many."""
+def _without_earliest_ended(course: tuple[Segment, ...], made_at: Instant) -> tuple[Segment, ...]:
+    """Leave out the earliest of the segments that had ended, unless they are few enough."""
     ended_count = bisect_right(course, made_at, key=attrgetter("end"))
     return course[max(0, ended_count - ENDED_KEPT_MAX) :]
-
-
-def _joined(
-    restrictions: Sequence[RestrictedInterval], numbers: CodeNumbers
-) -> Sequence[tuple[int, RestrictedInterval]]:
-    """Give restrictions by pattern number, of those between which there is no gap one for all."""
-    numbered = sorted(
-        ((numbers.pattern_number(part.selector), part) for part in restrictions),
-        key=lambda one: (one[0], one[1].start),
-    )
-    joined: list[tuple[int, RestrictedInterval]] = []
-    for number, part in numbered:
-        if joined and joined[-1][0] == number and part.start <= joined[-1][1].end:
-            last = joined[-1][1]
-            joined[-1] = (number, last._replace(end=max(last.end, part.end)))
-        else:
-            joined.append((number, part))
-    return joined
 
 
 def _write(

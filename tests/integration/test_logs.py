@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import grpc
 import pytest
-from maywe.v1 import decision_pb2
+from maywe.v1 import consent_pb2, decision_pb2
 from sqlalchemy import text
 
 from service.logs.formats import JsonFormatter
@@ -18,6 +18,7 @@ from tests.authority import AUDIENCE, ISSUER, CertificateAuthority, TokenIssuer
 from tests.integration.service_builders import catalog, purchase
 from tests.integration.test_serving import check, serving_process
 from tests.running import RunningMaywe, running_maywe
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -158,6 +159,26 @@ def test_without_stores_it_is_logged_who_was_not_answered(
     # More than once, as the client tries again.
     told = {(line["method"], line["reason"]) for line in written.lines("refused")}
     assert told == {("/maywe.v1.DecisionService/MayContact", "STORE_UNAVAILABLE")}
+
+
+def test_a_postgresql_that_hangs_is_logged_also_where_callers_give_up_first(
+    maywe: RunningMaywe, written: Written
+) -> None:
+    """It lets a statement go on for a minute, and hardly a caller waits that long."""
+    maywe.publish(catalog())
+    maywe.client.writer.RecordPurchase(purchase(CUSTOMER_ID))
+    with maywe.application.engine.begin() as connection:
+        connection.execute(text("LOCK TABLE event IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(grpc.RpcError):
+            maywe.client.consent.GetConsentCard(
+                consent_pb2.GetConsentCardRequest(customer_id=CUSTOMER_ID), timeout=0.5
+            )
+        until(lambda: bool(written.lines("refused")))
+    [line] = written.lines("refused")
+    assert (line["method"], line["reason"]) == (
+        "/maywe.v1.ConsentService/GetConsentCard",
+        "DEADLINE_EXCEEDED",
+    )
     assert CUSTOMER_ID not in "".join(written.texts)
 
 

@@ -1,15 +1,22 @@
 """The index of permissions: only rows of what changed are written anew, and all are right."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from sqlalchemy import Connection, text
 
+from decision.events import Consent, Revocation
+from decision.selectors import Selector
+from store.clocks import wall_clock
 from store.database import ROWS_PER_INSERT_MAX, reading, run_transaction
+from store.record.writing import ENDED_KEPT_MAX
 from tests.integration.ledger_builders import Ledger, document, ids_of_shard, opened_ledger
 from tests.integration.whole_ledger import faults_of_ledger
 
 pytestmark = pytest.mark.integration
+
+SECOND: Final = 1_000_000
 
 
 @pytest.fixture
@@ -64,6 +71,18 @@ def test_rows_of_many_people_of_which_the_ends_move_are_not_taken_away(ledger: L
     for term in ("P50Y", "P70Y", "indefinite"):
         ledger.publish(document(term=term))
         assert faults_of_ledger(ledger.engine, ledger.catalogs) == []
+
+
+def test_rows_of_whoever_consented_often_today_stay(ledger: Ledger) -> None:
+    """Though the record does not say any more when the first of it was."""
+    an_hour_ago = wall_clock() - 3600 * SECOND
+    for place in range(2 * ENDED_KEPT_MAX):
+        ledger.record("ann", Consent(an_hour_ago + place * SECOND, "calls", "granted"))
+    ledger.record("ann", Revocation(wall_clock(), Selector(channel="sms")))
+    before = written_by(ledger)
+    ledger.record("ann", Revocation(wall_clock(), Selector(channel="sms")))
+    assert written_by(ledger) == before
+    assert faults_of_ledger(ledger.engine, ledger.catalogs) == []
 
 
 def test_rows_that_begin_otherwise_than_thought_are_replaced(ledger: Ledger) -> None:

@@ -10,12 +10,14 @@ import pytest
 import redis
 
 from decision.errors import UnavailableError
-from decision.events import Consent
+from decision.events import Consent, Restriction, Revocation
 from decision.reasons import Reason
+from decision.selectors import EVERYTHING
 from store.cache import Cache
 from store.clocks import wall_clock
 from store.feed import FeedCause
 from store.reconciling import DifferenceKind, Reconciler
+from store.record.writing import ENDED_KEPT_MAX
 from store.warming import verify
 from tests.integration.ledger_builders import Ledger, cached_reason, document
 from tests.integration.reconciling_builders import (
@@ -34,7 +36,8 @@ from tests.integration.reconciling_builders import (
 
 pytestmark = pytest.mark.integration
 
-DAY: Final = 24 * 3600 * 1_000_000
+SECOND: Final = 1_000_000
+DAY: Final = 24 * 3600 * SECOND
 FAR_AHEAD: Final = 2**60
 """A version above all that could be."""
 
@@ -65,6 +68,23 @@ def test_nothing_differs_where_nothing_is_spoilt(reconciling: Reconciling) -> No
     assert (counts.differences, counts.failures, reconciling.told) == ({}, 0, [])
     assert counts.customers_compared >= 9
     assert counts.records_scanned >= 9
+
+
+def test_nothing_differs_where_more_happened_today_than_a_record_says(
+    reconciling: Reconciling,
+) -> None:
+    """A restriction of all that the record left out changes the past alone."""
+    ledger = reconciling.ledger
+    an_hour_ago = wall_clock() - DAY // 24
+    for place in range(ENDED_KEPT_MAX):
+        at = an_hour_ago + 2 * place * SECOND
+        ledger.record(STRANGER, Consent(at, "calls", "granted"))
+        ledger.record(STRANGER, Revocation(at + SECOND, EVERYTHING))
+    # Half of what is kept are the denials between.
+    until = an_hour_ago + ENDED_KEPT_MAX * SECOND
+    ledger.record(STRANGER, Restriction(an_hour_ago, until, "legal_hold", EVERYTHING))
+    reconciling.go_round()
+    assert (reconciling.found, reconciling.told) == ({}, [])
 
 
 SPOILT_RECORDS: Final[dict[str, tuple[Callable[[Reconciling], bytes], DifferenceKind, bool]]] = {

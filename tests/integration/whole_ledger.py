@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, Engine, func, select
 
 from decision.answer import allowed_intervals
+from decision.instants import Instant
 from store import record
 from store.clocks import wall_clock
 from store.database import reading
@@ -68,19 +69,23 @@ def _faults_of_states(connection: Connection, published: PublishedCatalog) -> It
         )
         if record.content_of(expected) != record.content_of(found.record):
             yield f"the record of subject {root} is not the fold of its events"
-        ended_before = now - record.TRIM_MARGIN_MICROSECONDS
         allowed = {
-            (published.numbers.scope_number(scope), interval.start, interval.end)
+            (published.numbers.scope_number(scope), max(now, interval.start), interval.end)
             for scope in folded.timeline.segments
-            for interval in allowed_intervals(folded.timeline, None, scope, ended_before)
+            for interval in allowed_intervals(folded.timeline, None, scope, now)
         }
-        if allowed != _permissions_of(connection, root):
+        # What rows say of a past that is over makes no difference.
+        if allowed != _permissions_of(connection, root, now):
             yield f"the permissions of subject {root} are not what its events give"
     yield from (f"there is a state of {root}, which is no root" for root in stored)
     if connection.scalar(select(func.count()).select_from(state)) != len(roots):
         yield "there are states of others than the roots"
 
 
-def _permissions_of(connection: Connection, root: int) -> set[tuple[int, int, int]]:
+def _permissions_of(connection: Connection, root: int, since: Instant) -> set[tuple[int, int, int]]:
     rows = connection.execute(select(permission).where(permission.c.subject == root))
-    return {(row.scope, row.allowed_from, row.allowed_until) for row in rows}
+    return {
+        (row.scope, max(since, row.allowed_from), row.allowed_until)
+        for row in rows
+        if row.allowed_until > since
+    }
