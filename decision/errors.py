@@ -203,3 +203,8 @@ class OverloadedError(MayweError):
         details: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message, code, details)
+
+
+def of_ones_own(error: UnavailableError | OverloadedError) -> UnavailableError | OverloadedError:
+    """Give an error that says the same: one that several threads raise keeps no trace."""
+    return type(error)(str(error), error.code, error.details)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from decision.errors import OverloadedError, UnavailableError
+from decision.errors import OverloadedError, UnavailableError, of_ones_own
 from decision.events import Consent, NewEvent, Purchase
 from store.deadlines import deadline_at, ends_at
 from store.outcomes import Outcome, Recorded, Refused
@@ -109,8 +109,7 @@ class GroupRecorder:
             case None if mine.outcome is not None:
                 return _accepted(mine.outcome)
             case UnavailableError() | OverloadedError() as error:
-                # One of its own: an exception that several threads raise keeps no trace.
-                raise type(error)(str(error), error.code, error.details) from error
+                raise of_ones_own(error) from error
             case _:
                 # Whatever is wrong with one of a group is not the others' concern.
                 return self._record_alone(mine.event)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, Generic, NoReturn, TypeVar
 
-from decision.errors import OverloadedError, UnavailableError
+from decision.errors import OverloadedError, UnavailableError, of_ones_own
 
 _logger = logging.getLogger(__name__)
 
@@ -305,9 +305,8 @@ class SharedReads(Generic[_Found]):
 
 
 def _for_caller(error: BaseException) -> OverloadedError | UnavailableError:
-    """Give an error of one caller's own: an exception that several threads raise keeps no trace."""
     match error:
         case OverloadedError() | UnavailableError():
-            return type(error)(str(error), error.code, error.details)
+            return of_ones_own(error)
         case _:
             return UnavailableError("PostgreSQL does not answer: try again later")

@@ -193,13 +193,13 @@ class Examiner:
         if row is None:
             # Writing the state brings the rest with it.
             return
-        ended_before = self._made_at(row)
+        since = self._made_at(row)
         right = (
             (self._published.numbers.scope_number(scope), interval.start, interval.end)
             for scope in folded.timeline.segments
-            for interval in allowed_intervals(folded.timeline, None, scope, ended_before)
+            for interval in allowed_intervals(folded.timeline, None, scope, since)
         )
-        if _since(ended_before, permissions) != _since(ended_before, right):
+        if _since(since, permissions) != _since(since, right):
             yield DifferenceKind.PERMISSIONS
         if unmatched != set(folded.folded.unmatched):
             yield DifferenceKind.UNMATCHED

@@ -99,6 +99,7 @@ def _content_of(timeline: PermissionTimeline, numbers: CodeNumbers, made_at: Ins
     course_of_place = [NO_COURSE] * len(found)
     for place in cells.places:
         kept = tuple([segment for segment in found[place] if segment[1] > trim_before])
+        # Hardly any course has so many: the others are not searched.
         if len(kept) > ENDED_KEPT_MAX:
             kept = _without_earliest_ended(kept, made_at)
         if kept:
