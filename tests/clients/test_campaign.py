@@ -24,6 +24,7 @@ from tests.integration.test_audiences import chunk, question
 from tests.integration.test_rolling_restart import free_port
 from tests.integration.test_serving import serving_process
 from tests.running import RunningMaywe, running_maywe
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -109,7 +110,7 @@ def lines_of(verdicts: Path) -> list[list[str]]:
 
 def wait_for_lines(verdicts: Path, count: int) -> None:
     """Wait until so many are answered."""
-    _eventually(lambda: verdicts.exists() and len(lines_of(verdicts)) >= count)
+    until(lambda: verdicts.exists() and len(lines_of(verdicts)) >= count)
 
 
 def arguments(address: str, *more: object) -> list[str]:
@@ -300,10 +301,3 @@ def test_a_limit_of_streams_is_kept_to_by_waiting_as_long_as_the_server_says(
             assert campaign.wait(SECONDS_MAX) == 0
     assert second - first > 0.99
     assert [line[0] for line in lines_of(verdicts)] == ["anna", nobody(0)]
-
-
-def _eventually(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS_MAX
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(POLL_SECONDS)

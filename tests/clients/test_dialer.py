@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,8 +14,9 @@ from tests.clients.programs import Language, dialling, pause, run
 from tests.clients.stores import give_back, publication, take_away
 from tests.integration.service_builders import consent, revocation
 from tests.integration.test_rolling_restart import free_port
-from tests.integration.test_serving import PROCESS_SECONDS_MAX, serving_process
+from tests.integration.test_serving import serving_process
 from tests.running import RunningMaywe, running_maywe
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -92,11 +93,11 @@ def test_who_is_not_answered_in_time_is_called_later(
         serving_process("decision", *stores) as (server, address),
         dialling(language, f"--address={address}", *QUESTION, "--deadline-seconds=2") as dialer,
     ):
-        _eventually(lambda: dialer.asked("anna") == ["CALL", "no end"])
+        until(lambda: dialer.asked("anna") == ["CALL", "no end"])
         pause(server)
         assert dialer.asked("anna") == ["LATER", "DEADLINE_EXCEEDED"]
         server.send_signal(signal.SIGCONT)
-        _eventually(lambda: dialer.asked("anna") == ["CALL", "no end"])
+        until(lambda: dialer.asked("anna") == ["CALL", "no end"])
 
 
 def test_without_a_server_everybody_is_called_later(
@@ -107,7 +108,7 @@ def test_without_a_server_everybody_is_called_later(
     with dialling(language, f"--address={address}", *QUESTION, PATIENT) as dialer:
         assert dialer.asked("anna") == ["LATER", "UNAVAILABLE"]
         with serving_process("decision", *stores, f"--listen={address}"):
-            _eventually(lambda: dialer.asked("anna") == ["CALL", "no end"])
+            until(lambda: dialer.asked("anna") == ["CALL", "no end"])
 
 
 def test_while_a_server_can_not_know_everybody_is_called_later(
@@ -122,7 +123,7 @@ def test_while_a_server_can_not_know_everybody_is_called_later(
             take_away(postgres_url, database_url)
             assert dialer.asked("anna") == ["LATER", "STORE_UNAVAILABLE"]
             give_back(postgres_url, database_url)
-            _eventually(lambda: dialer.asked("anna") == ["CALL", UNTIL])
+            until(lambda: dialer.asked("anna") == ["CALL", UNTIL])
 
 
 def test_a_limit_is_kept_to_by_waiting_as_long_as_the_server_says(
@@ -176,9 +177,3 @@ def test_a_server_of_another_authority_is_told_nothing(
     credentials = [*secured.by_token("decision.read"), f"--ca-file={stranger.file}"]
     ended = run(language, "dialer", *credentials, *QUESTION, PATIENT, given="ivan\n")
     assert (ended.status, ended.lines) == (0, [["ivan", "LATER", "UNAVAILABLE"]])
-
-
-def _eventually(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PROCESS_SECONDS_MAX
-    while not is_so():
-        assert time.monotonic() < deadline
