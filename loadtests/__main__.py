@@ -6,6 +6,7 @@ and written to a file of that name.
 """
 
 import argparse
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -40,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     sizes = resized(SHORT if options.short else FULL, dict(options.settings))
     names = options.only or list(PARTS)
+    # Ended as an interruption ends it, which takes the servers and their load along.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     found_on = machine()
     began_at = time.monotonic()
     with on_cores(OTHER_CORES):

@@ -19,8 +19,9 @@ from loadtests.figures import in_turn, ratios, rounded
 from loadtests.installation import Server
 from loadtests.population import COLUMNS, DELIMITER, MAPPING_PATH, write_history
 
-COPIES: Final = 5
-"""One takes a tenth of a second, too short to be timed alone."""
+COPIES: Final = 30
+"""One takes a twentieth to a seventh of a second, as its commit happens to be forced to disk: so many
+come to a third of the time of an import, and to the same again within a seventh."""
 
 
 class Importer:

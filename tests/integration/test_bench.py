@@ -1,8 +1,11 @@
 """The bench, as small as can be: that it works, not how fast anything is."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +13,7 @@ import pytest
 
 from loadtests.report import LATEST, RESULTS
 from loadtests.thresholds import judge, read_thresholds
+from tests.waiting import until
 
 RUN_SECONDS_MAX: Final = 900
 """A bound against hanging; by itself on two cores it takes about a minute."""
@@ -42,3 +46,39 @@ def test_a_short_bench_finds_every_figure_and_leaves_the_latest_results_alone(
         "throughput.png",
     }
     assert (kept.read_bytes() if kept.exists() else None) == before
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux to see processes")
+def test_a_bench_that_is_told_to_stop_takes_its_servers_along(
+    tmp_path: Path,
+) -> None:
+    """Of what was started for it nothing is left."""
+    mark = tmp_path.as_posix()
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadtests", "--short", "--only", "check", "--results", mark],
+        env={**os.environ, "STARTED_FOR": mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as bench:
+        assert bench.stdout is not None
+        for line in bench.stdout:
+            if "at fixed rates" in line:
+                break
+        started = _processes_with(mark.encode())
+        bench.send_signal(signal.SIGTERM)
+    until(lambda: not _processes_with(mark.encode()), "processes of a bench go on after its end")
+    # The bench itself, and the servers of which it measures one against the other.
+    assert len(started) > 2
+    assert bench.returncode
+
+
+def _processes_with(text: bytes) -> set[str]:
+    """Give the numbers of the processes in whose environment a text stands."""
+    found = set()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if text in environment.read_bytes():
+                found.add(environment.parent.name)
+    return found
