@@ -20,36 +20,43 @@ from loadtests.installation import Server
 from loadtests.population import COLUMNS, DELIMITER, MAPPING_PATH, write_history
 
 COPIES: Final = 30
-"""One takes a twentieth to a seventh of a second, as its commit happens to be forced to disk: so many
-come to a third of the time of an import, and to the same again within a seventh."""
+"""One takes a twentieth to a seventh of a second, depending on how its commit gets to disk: so many
+take a third of the time of an import, and their sum varies by a tenth."""
+
+WARM_UP_CUSTOMERS: Final = 100
+"""Imported before anything is measured: by then the writer's worker processes have started."""
 
 
 class Importer:
-    """Imports one file after the other, and copies the one imported last."""
+    """Imports one file after the other, and copies one of the same size again and again."""
 
     def __init__(self, growing: Growing, writer: Server, customers_per_file: int) -> None:
-        """Write the first file."""
+        """Write the file that is copied, and warm the writer up."""
         self._growing = growing
         self._writer = writer
         self._count = customers_per_file
-        self._copied = self._write("copied", 0)
+        self._copied = self._write("copied", 0, customers_per_file)
         with growing.installation.engine.begin() as connection:
             columns = ", ".join(f"{name} text" for name in COLUMNS)
             connection.execute(text(f"CREATE TABLE bench_rows ({columns})"))
+        self._import(WARM_UP_CUSTOMERS)
 
-    def _write(self, name: str, first: int) -> tuple[Path, int]:
+    def _write(self, name: str, first: int, count: int) -> tuple[Path, int]:
         path = self._growing.installation.directory / f"{name}.csv"
-        return path, write_history(path, first, self._count)
+        return path, write_history(path, first, count)
 
     def rows_imported_per_second(self) -> float:
         """Import customers who are new."""
+        return self._import(self._count)
+
+    def _import(self, count: int) -> float:
         installation = self._growing.installation
-        path, rows = self._write("imported", self._growing.customers)
+        path, rows = self._write("imported", self._growing.customers, count)
         began_at = time.monotonic()
         installation.run("import", str(path), "--mapping", str(MAPPING_PATH), server=self._writer)
         installation.wait_until_caught_up()
         seconds = time.monotonic() - began_at
-        self._growing.customers += self._count
+        self._growing.customers += count
         return rows / seconds
 
     def rows_copied_per_second(self) -> float:
