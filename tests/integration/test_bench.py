@@ -49,6 +49,7 @@ def test_a_short_bench_finds_every_figure_and_leaves_the_latest_results_alone(
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(RUN_SECONDS_MAX)
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux to see processes")
 def test_a_bench_that_is_told_to_stop_takes_its_servers_along(
     tmp_path: Path,
