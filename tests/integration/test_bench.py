@@ -16,7 +16,7 @@ from loadtests.thresholds import judge, read_thresholds
 from tests.waiting import until
 
 RUN_SECONDS_MAX: Final = 900
-"""A bound against hanging; by itself on two cores it takes about a minute."""
+"""A bound against hanging; by itself on two cores it takes a minute and a half."""
 
 
 @pytest.mark.integration
@@ -51,9 +51,7 @@ def test_a_short_bench_finds_every_figure_and_leaves_the_latest_results_alone(
 @pytest.mark.integration
 @pytest.mark.timeout(RUN_SECONDS_MAX)
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux to see processes")
-def test_a_bench_that_is_told_to_stop_takes_its_servers_along(
-    tmp_path: Path,
-) -> None:
+def test_a_bench_that_is_told_to_stop_takes_its_servers_along(tmp_path: Path) -> None:
     """Of what was started for it nothing is left."""
     mark = tmp_path.as_posix()
     with subprocess.Popen(
@@ -64,22 +62,20 @@ def test_a_bench_that_is_told_to_stop_takes_its_servers_along(
         text=True,
     ) as bench:
         assert bench.stdout is not None
-        for line in bench.stdout:
-            if "at fixed rates" in line:
-                break
-        started = _processes_with(mark.encode())
+        assert any("at fixed rates" in line for line in bench.stdout)
+        started = _processes_with(mark)
         bench.send_signal(signal.SIGTERM)
-    until(lambda: not _processes_with(mark.encode()), "processes of a bench go on after its end")
+    until(lambda: not _processes_with(mark), "processes of a bench go on after its end")
     # The bench itself, and the servers of which it measures one against the other.
     assert len(started) > 2
     assert bench.returncode
 
 
-def _processes_with(text: bytes) -> set[str]:
+def _processes_with(text: str) -> set[str]:
     """Give the numbers of the processes in whose environment a text stands."""
     found = set()
     for environment in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
-            if text in environment.read_bytes():
+            if text.encode() in environment.read_bytes():
                 found.add(environment.parent.name)
     return found
